@@ -1,0 +1,207 @@
+"""What baselines know of the training part: moments and a few cells of each population."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cellflow_cli.types import Condition, Population, PopulationPair
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Summaries:
+    """Training populations in short, p of them, controls before treated; feature space of the flow.
+
+    Attributes:
+        samples: Sample values of each population.
+        groups: Group of each population.
+        conditions: Condition of each population, None for controls.
+        source: Position of the control population of each treated one, -1 for controls, shape [p].
+        n_cells: Cells that mean and spread were taken over, shape [p].
+        mean, std: Moments per feature (std with n - 1), float64, shape [p, d].
+        scale: Training spread per feature, by which metrics may divide, float64, shape [d].
+        cells: Some cells of each population one after another, float32, shape [sum of k, d]; none
+            in a light version.
+        offsets: Cells of population i are rows `offsets[i]` to `offsets[i + 1]`, shape [p + 1].
+    """
+
+    samples: tuple[tuple[str, ...], ...]
+    groups: tuple[str, ...]
+    conditions: tuple[Condition | None, ...]
+    source: Int[Tensor, " p"]
+    n_cells: Int[Tensor, " p"]
+    mean: Float[Tensor, "p d"]
+    std: Float[Tensor, "p d"]
+    scale: Float[Tensor, " d"]
+    cells: Float[Tensor, "s d"]
+    offsets: Int[Tensor, " p1"]
+
+    def __post_init__(self) -> None:
+        p, d = self.mean.shape
+        lengths = {
+            len(self.samples),
+            len(self.groups),
+            len(self.conditions),
+            len(self.source),
+            len(self.n_cells),
+        }
+        if (
+            lengths != {p}
+            or self.std.shape != (p, d)
+            or self.scale.shape != (d,)
+            or len(self.offsets) != p + 1
+        ):
+            raise ValueError("summaries of different numbers of populations or features")
+
+    @property
+    def treated(self) -> tuple[int, ...]:
+        """Positions of the treated populations."""
+        return tuple(i for i, condition in enumerate(self.conditions) if condition is not None)
+
+    @property
+    def training_groups(self) -> tuple[str, ...]:
+        """Groups that were trained on, sorted."""
+        return tuple(sorted(set(self.groups)))
+
+    def cells_of(self, position: int) -> Float[Tensor, "k d"]:
+        """The kept cells of one population, shape [k, d]; none in a light version."""
+        return self.cells[int(self.offsets[position]) : int(self.offsets[position + 1])]
+
+    def spread(self) -> Float[Tensor, " d"]:
+        """Standard deviation per feature over all training populations, equally weighted, shape [d]."""
+        between = self.mean.var(0, correction=0)
+        return (self.std.square().mean(0) + between).sqrt()
+
+    def light(self) -> "Summaries":
+        """The same without cells: small enough to travel inside a prediction file."""
+        return replace(self, cells=self.cells[:0], offsets=torch.zeros_like(self.offsets))
+
+    def to_json(self) -> dict[str, Any]:
+        """Names and conditions, for a JSON file; the numbers are in `arrays`."""
+        return {
+            "format": _FORMAT,
+            "samples": [list(sample) for sample in self.samples],
+            "groups": list(self.groups),
+            "conditions": [
+                None if c is None else {"treatment": c.treatment, "dose": c.dose} for c in self.conditions
+            ],
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The numbers by name. A light version leaves out `cells` and `offsets`."""
+        names = (
+            "source",
+            "n_cells",
+            "mean",
+            "std",
+            "scale",
+            *(("cells", "offsets") if len(self.cells) else ()),
+        )
+        return {name: getattr(self, name).numpy().copy() for name in names}
+
+    @classmethod
+    def empty(cls, n_features: int) -> "Summaries":
+        """Summaries of no population, for where the training part is not known."""
+        rows, none = torch.zeros(0, n_features, dtype=torch.float64), torch.zeros(0, dtype=torch.int64)
+        return cls(
+            samples=(), groups=(), conditions=(), source=none, n_cells=none, mean=rows, std=rows,
+            scale=torch.ones(n_features, dtype=torch.float64), cells=rows.float(),
+            offsets=torch.zeros(1, dtype=torch.int64),
+        )  # fmt: skip
+
+    @classmethod
+    def from_parts(cls, json: Mapping[str, Any], arrays: Mapping[str, Any]) -> "Summaries":
+        """The reverse of `to_json` and `arrays`.
+
+        Raises:
+            ValueError: If the format is newer than this version, or a part is missing or does not fit.
+        """
+        if int(json.get("format", 0)) > _FORMAT:
+            raise ValueError(
+                f"summaries of format {json['format']}, newer than {_FORMAT}; update cellflow-cli"
+            )
+        missing = [n for n in ("samples", "groups", "conditions") if n not in json]
+        missing += [n for n in ("source", "n_cells", "mean", "std", "scale") if n not in arrays]
+        if missing:
+            raise ValueError(f"summaries lack {', '.join(missing)}")
+        p, d = np.shape(arrays["mean"])
+        conditions = [
+            None
+            if c is None
+            else Condition(str(c["treatment"]), None if c["dose"] is None else float(c["dose"]))
+            for c in json["conditions"]
+        ]
+        return cls(
+            samples=tuple(tuple(str(value) for value in sample) for sample in json["samples"]),
+            groups=tuple(str(group) for group in json["groups"]),
+            conditions=tuple(conditions),
+            source=_tensor(arrays["source"], torch.int64),
+            n_cells=_tensor(arrays["n_cells"], torch.int64),
+            mean=_tensor(arrays["mean"], torch.float64),
+            std=_tensor(arrays["std"], torch.float64),
+            scale=_tensor(arrays["scale"], torch.float64),
+            cells=_tensor(arrays.get("cells", np.zeros((0, d))), torch.float32),
+            offsets=_tensor(arrays.get("offsets", np.zeros(p + 1)), torch.int64),
+        )
+
+
+def summarise(
+    pairs: Sequence[PopulationPair], scale: Float[Tensor, " d"], rng: torch.Generator, n_cells: int = 300
+) -> Summaries:
+    """Summaries of the training populations; a control shared by several pairs is kept once.
+
+    Args:
+        pairs: Training pairs, one or more.
+        scale: Training spread per feature, shape [d].
+        rng: Draws which cells are kept.
+        n_cells: Most cells kept of each population.
+    """
+    if not pairs:
+        raise ValueError("no pairs to summarise")
+    controls: list[Population] = []
+    source: list[int] = []
+    for pair in pairs:
+        known = (i for i, control in enumerate(controls) if _same(control, pair.source))
+        position = next(known, len(controls))
+        if position == len(controls):
+            controls.append(pair.source)
+        source.append(position)
+    populations = [*controls, *(pair.target for pair in pairs)]
+    cells = [population.cells.detach().cpu() for population in populations]
+    kept = [_some_rows(c, n_cells, rng) for c in cells]
+    return Summaries(
+        samples=tuple(population.sample for population in populations),
+        groups=tuple(population.group for population in populations),
+        conditions=tuple(population.condition for population in populations),
+        source=torch.tensor([*(-1 for _ in controls), *source], dtype=torch.int64),
+        n_cells=torch.tensor([len(c) for c in cells], dtype=torch.int64),
+        mean=torch.stack([c.double().mean(0) for c in cells]),
+        std=torch.stack([_std(c.double()) for c in cells]),
+        scale=torch.as_tensor(scale).detach().cpu().double(),
+        cells=torch.cat(kept).float(),
+        offsets=torch.tensor([0, *(len(k) for k in kept)], dtype=torch.int64).cumsum(0),
+    )
+
+
+def _same(a: Population, b: Population) -> bool:
+    return a is b or (a.sample == b.sample and a.group == b.group and torch.equal(a.cells, b.cells))
+
+
+def _some_rows(cells: Float[Tensor, "n d"], n_cells: int, rng: torch.Generator) -> Float[Tensor, "k d"]:
+    if len(cells) <= n_cells:
+        return cells
+    return cells[torch.randperm(len(cells), generator=rng)[:n_cells].sort().values]
+
+
+def _std(cells: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    return cells.std(0) if len(cells) > 1 else torch.zeros_like(cells[0])
+
+
+def _tensor(values: Any, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(np.asarray(values), dtype=dtype)

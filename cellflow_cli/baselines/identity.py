@@ -1,0 +1,39 @@
+"""Nothing happens: the control cells as they are."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cellflow_cli.baselines._summaries import Summaries
+from cellflow_cli.catalog import Entry
+from cellflow_cli.types import Condition
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityConfig:
+    """Nothing to set."""
+
+
+class Identity:
+    """The prediction that a treatment does nothing."""
+
+    def predict(
+        self,
+        control: Float[Tensor, "n d"],
+        sample: str,
+        condition: Condition,
+        summaries: Summaries,
+        rng: torch.Generator,
+    ) -> Float[Tensor, "n d"]:
+        """The control cells, unchanged, shape [n, d]."""
+        return control
+
+
+def build(config: IdentityConfig) -> Identity:
+    """The baseline that `config` describes."""
+    return Identity()
+
+
+BASELINE = Entry(IdentityConfig, build)

@@ -1,0 +1,117 @@
+"""The folder is the table: a file `metrics/mmd_rbf.py` *is* the metric `mmd-rbf`.
+
+Names are listed without importing anything, so that `cellflow list` and error messages stay
+quick; the one asked for is imported. Packages of other people join through entry points whose
+group is `cellflow.<room>` and whose object is the entry itself.
+"""
+
+import ast
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cellflow_cli.errors import ConfigError, listed, nearest
+
+_ROOT = "cellflow_cli"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a file of an open room ends with: a config class and how to build the thing from it.
+
+    Attributes:
+        config: Frozen dataclass with a default for every field.
+        build: Called as `build(config, shape) -> object` (see `types.ModelShape`).
+    """
+
+    config: type
+    build: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A named entry of a room with its config: what a config field holds when a part can be swapped.
+
+    Attributes:
+        name: Catalog name, with hyphens.
+        config: Instance of the entry's config class.
+    """
+
+    name: str
+    config: Any
+
+
+class Catalog:
+    """The named entries of one room.
+
+    Args:
+        room: Name of a package below `cellflow_cli`, such as `"metrics"`.
+    """
+
+    def __init__(self, room: str) -> None:
+        spec = importlib.util.find_spec(f"{_ROOT}.{room}")
+        if spec is None or not spec.submodule_search_locations:
+            raise ValueError(f"no room {room!r} in {_ROOT}")
+        self.room = room
+        self._folder = Path(next(iter(spec.submodule_search_locations)))
+
+    def names(self) -> list[str]:
+        """Sorted names of all entries, ours and those of installed packages."""
+        own = {path.stem.replace("_", "-") for path in self._files()}
+        return sorted(own | set(self._plugins()))
+
+    def summaries(self) -> dict[str, str]:
+        """First docstring line of each entry, read without importing it."""
+        found: dict[str, str] = {}
+        for path in self._files():
+            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            found[path.stem.replace("_", "-")] = text.split("\n", 1)[0].rstrip(".")
+        for name, point in self._plugins().items():
+            found.setdefault(name, f"from {point.value.split(':')[0]}")
+        return dict(sorted(found.items()))
+
+    def load(self, name: str) -> Any:
+        """The entry called `name`: the constant in capitals that its file ends with.
+
+        Raises:
+            ConfigError: If there is no such entry; the message names the nearest and all known.
+        """
+        kind = self.room.removesuffix("s")
+        plugins = self._plugins()
+        if name in plugins and name not in {p.stem.replace("_", "-") for p in self._files()}:
+            return plugins[name].load()
+        if name not in self.names():
+            raise ConfigError(
+                f"Expected the name of a {kind}, found {name!r}.{nearest(name, self.names())} "
+                f"Known: {listed(self.names(), limit=20)}."
+            )
+        module = importlib.import_module(f"{_ROOT}.{self.room}.{name.replace('-', '_')}")
+        return getattr(module, _CONSTANTS[self.room])
+
+    def choose(self, name: str, **settings: Any) -> Choice:
+        """A `Choice` of the entry `name` with its default config changed by `settings`."""
+        return Choice(name, self.load(name).config(**settings))
+
+    def build(self, choice: Choice, *args: Any) -> Any:
+        """The object that a `Choice` describes."""
+        return self.load(choice.name).build(choice.config, *args)
+
+    def _files(self) -> list[Path]:
+        return sorted(p for p in self._folder.glob("*.py") if not p.name.startswith("_"))
+
+    def _plugins(self) -> dict[str, importlib.metadata.EntryPoint]:
+        return {p.name: p for p in importlib.metadata.entry_points(group=f"cellflow.{self.room}")}
+
+
+_CONSTANTS = {
+    "metrics": "METRIC",
+    "couplings": "COUPLING",
+    "embedders": "EMBEDDER",
+    "conditions": "ENCODER",
+    "methods": "METHOD",
+    "baselines": "BASELINE",
+}

@@ -1,0 +1,82 @@
+"""Options that several commands share, written once.
+
+Every option of the data defaults to None, which means "not given": the configuration file or the
+default of `DataSpec`, which help shows, then stands.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cellflow_cli.data.schema import DataSpec
+
+INPUT, OUTPUT, MODEL, COMPUTE = "Input", "Output", "Model", "Compute"
+_FIELDS = {field.name: field for field in dataclasses.fields(DataSpec)}
+_METAVARS = {
+    "features": "X|layers/NAME|obsm/NAME|pca:K",
+    "expression": "counts|log1p|as-is",
+    "holdout": "COLUMN=VALUE,..|FRACTION",
+    "control": "LABEL",
+    "dose_unit": "UNIT",
+    "min_cells": "N",
+}
+
+
+def data_option(name: str) -> Any:
+    """The option of one field of `DataSpec`, with its help text and default."""
+    field = _FIELDS[name]
+    default = field.default
+    text = "required" if default is dataclasses.MISSING else str(default)
+    return typer.Option(
+        f"--{name.replace('_', '-')}",
+        help=field.metadata["help"],
+        metavar=_METAVARS.get(name, "COLUMN" if name.endswith("_key") else None),
+        show_default=text if default not in (None, (), False) else False,
+        rich_help_panel=INPUT,
+    )
+
+
+Data = Annotated[
+    list[Path],
+    typer.Argument(metavar="DATA...", help="h5ad files or zarr folders.", rich_help_panel=INPUT),
+]
+TreatmentKey = Annotated[str | None, data_option("treatment_key")]
+Control = Annotated[list[str] | None, data_option("control")]
+SampleKey = Annotated[list[str] | None, data_option("sample_key")]
+GroupKey = Annotated[str | None, data_option("group_key")]
+MatchKey = Annotated[list[str] | None, data_option("match_key")]
+BatchKey = Annotated[str | None, data_option("batch_key")]
+DoseKey = Annotated[str | None, data_option("dose_key")]
+DoseUnit = Annotated[str | None, data_option("dose_unit")]
+CellTypeKey = Annotated[str | None, data_option("cell_type_key")]
+CovariateKey = Annotated[list[str] | None, data_option("covariate_key")]
+PairsKey = Annotated[str | None, data_option("pairs_key")]
+Features = Annotated[str | None, data_option("features")]
+Expression = Annotated[str | None, data_option("expression")]
+HoldoutOption = Annotated[list[str] | None, data_option("holdout")]
+SplitKey = Annotated[str | None, data_option("split_key")]
+MinCells = Annotated[int | None, data_option("min_cells")]
+DropSmall = Annotated[bool | None, data_option("drop_small")]
+DropUnpaired = Annotated[bool | None, data_option("drop_unpaired")]
+
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print the result as one JSON object on stdout.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.", rich_help_panel=COMPUTE)]
+
+
+def given(**settings: Any) -> dict[str, Any]:
+    """The data settings that were given on the command line, lists as tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in settings.items()
+        if value is not None
+    }

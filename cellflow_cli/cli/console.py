@@ -1,0 +1,59 @@
+"""Where text leaves the program: people read stderr, programs read stdout."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_state: dict[str, bool] = {"quiet": False}
+
+
+def set_quiet(quiet: bool) -> None:
+    """Silence everything but errors and the one JSON object of `--json`."""
+    _state["quiet"] = quiet
+
+
+def stderr() -> Console:
+    """A console on standard error: colours and tables in a terminal, plain wide lines in a log."""
+    console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty(), quiet=_state["quiet"])
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
+    return console
+
+
+def say(text: str, style: str | None = None) -> None:
+    """One line for people; markup is not interpreted, so that labels with brackets survive."""
+    stderr().print(text, style=style, markup=False)
+
+
+def emit_json(value: Any) -> None:
+    """One JSON object on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table: ruled in a terminal, aligned plain columns elsewhere; numbers to four digits."""
+    console = stderr()
+    table = Table(title=title, title_justify="left", box=None if not console.is_terminal else _box())
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table)
+
+
+def _box() -> Any:
+    from rich import box
+
+    return box.SIMPLE_HEAD
+
+
+def _cell(value: object) -> str:
+    from rich.markup import escape
+
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return escape("" if value is None else str(value))

@@ -1,0 +1,185 @@
+"""One typed configuration for a run, assembled from the configs of the rooms; the only parser.
+
+Defaults, then a TOML file, then `--set key=value`, then dedicated flags; unknown keys and values
+of the wrong type are errors that name the dotted key.
+"""
+
+import dataclasses
+import functools
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cellflow_cli.catalog import Catalog, Choice
+from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.errors import ConfigError, listed, nearest
+from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.training.loop import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """All settings of a training run."""
+
+    data: DataSpec = dataclasses.field(metadata={"help": "What the columns of the data mean."})
+    method: Choice = dataclasses.field(
+        default_factory=lambda: Catalog("methods").choose("mfm"),
+        metadata={"help": "What is learned.", "catalog": "methods"},
+    )
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig, metadata={"help": "The loop."})
+    solver: SolverConfig = dataclasses.field(default_factory=SolverConfig, metadata={"help": "Integration."})
+    seed: int = dataclasses.field(default=0, metadata={"help": "Seed of everything random."})
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as plain JSON values; a `Choice` becomes its settings with a `name`."""
+    if isinstance(config, Choice):
+        return {"name": config.name, **to_dict(config.config)}
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def from_dict(settings: Mapping[str, Any]) -> RunConfig:
+    """A `RunConfig` from nested settings.
+
+    Raises:
+        ConfigError: If a key is unknown, a required one missing, or a value of the wrong type.
+    """
+    return _dataclass(RunConfig, settings, "")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Settings of a TOML file.
+
+    Raises:
+        ConfigError: If the file cannot be read as TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"Expected a TOML file at `{path}`, found: {error}. Correct it or leave out `--config`.") from error
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """Nested settings from texts such as `"training.steps=2000"`.
+
+    Values are TOML (`2000`, `1e-3`, `true`, `["a"]`, `"x"`); anything else is taken as text.
+
+    Raises:
+        ConfigError: If a text has no `=` or an empty key.
+    """
+    settings: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            raise ConfigError(f"Expected `--set key=value` with a dotted key, found {text!r}.")
+        nested: Any = _toml_value(value.strip())
+        for part in reversed(parts):
+            nested = {part: nested}
+        settings = merged(settings, nested)
+    return settings
+
+
+def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings where `high` wins; choosing another `name` drops the settings of the old one."""
+    result = dict(low)
+    if "name" in high and "name" in low and high["name"] != low["name"]:
+        result = {}
+    for key, value in high.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Choice) or dataclasses.is_dataclass(value):
+        return to_dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _dataclass(cls: type, settings: Any, at: str, default: Any = None) -> Any:
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"Expected a table of settings at `{at}`, found {settings!r}.")
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
+    unknown = [key for key in settings if key not in fields]
+    if unknown:
+        dotted = _join(at, unknown[0])
+        hint = nearest(unknown[0], fields)
+        raise ConfigError(f"Unknown setting `{dotted}`.{hint} Known in `{at or 'the configuration'}`: {listed(sorted(fields), 20)}.")
+    required = [
+        name
+        for name, f in fields.items()
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and name not in settings
+    ]
+    if required and default is None:
+        flags = ", ".join(f"`{_join(at, name)}`" for name in required)
+        raise ConfigError(f"Expected the settings {flags}, found none. Give them in the file or as options.")
+    hints = _hints(cls)
+    values: dict[str, Any] = {} if default is None else {n: getattr(default, n) for n in fields}
+    for key, value in settings.items():
+        values[key] = _value(hints[key], value, _join(at, key), fields[key], values.get(key))
+    return cls(**values)
+
+
+def _value(hint: Any, value: Any, at: str, field: "dataclasses.Field[Any]", default: Any) -> Any:
+    if hint is Choice:
+        return _choice(field, value, at, default)
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, typing.cast(type, hint)) else _dataclass(typing.cast(type, hint), value, at, default)
+    return _scalar(hint, value, at)
+
+
+def _choice(field: "dataclasses.Field[Any]", value: Any, at: str, default: Choice | None) -> Choice:
+    if isinstance(value, Choice):
+        return value
+    settings = {"name": value} if isinstance(value, str) else dict(value)
+    catalog = Catalog(field.metadata["catalog"])
+    base = default or typing.cast(Choice, field.default_factory())  # type: ignore[misc]
+    name = settings.pop("name", base.name)
+    if not isinstance(name, str):
+        raise ConfigError(f"Expected a name at `{at}.name`, found {name!r}.")
+    same = base.config if name == base.name else None
+    return Choice(name, _dataclass(catalog.load(name).config, settings, at, same))
+
+
+def _scalar(hint: Any, value: Any, at: str) -> Any:
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    if value is None and type(None) in options:
+        return None
+    for option in options:
+        if typing.get_origin(option) is tuple:
+            items = [value] if isinstance(value, str) else value
+            if isinstance(items, list | tuple):
+                return tuple(_scalar(typing.get_args(option)[0], item, at) for item in items)
+        elif option is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        elif option is not type(None) and type(value) is option:
+            return value
+        elif option is str and isinstance(value, int | float):
+            return str(value)
+    wanted = " or ".join(_type_name(option) for option in options if option is not type(None))
+    raise ConfigError(f"Expected {wanted} at `{at}`, found {value!r}.")
+
+
+def _type_name(option: Any) -> str:
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return names.get(option, "a list of text")
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _join(at: str, key: str) -> str:
+    return f"{at}.{key}" if at else key

@@ -1,0 +1,1 @@
+"""Which source cell is trained towards which target cell."""

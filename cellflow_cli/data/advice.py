@@ -1,0 +1,100 @@
+"""Which columns and labels are likely meant, for errors to name; nothing here is ever assumed."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from cellflow_cli.data.columns import distinct, labels, where
+from cellflow_cli.data.findings import Finding
+from cellflow_cli.errors import listed
+
+_MANY = 200  # labels; a column with more names cells, not treatments or samples
+_SAMPLE_WORDS = ("patient", "donor", "sample", "subject", "individual", "mouse", "animal", "line", "organoid")
+_UNTREATED = (
+    *(
+        "control",
+        "ctrl",
+        "ctl",
+        "untreated",
+        "vehicle",
+        "dmso",
+        "pbs",
+        "mock",
+        "none",
+        "reference",
+        "baseline",
+    ),
+    *("unstim", "unstimulated", "non-targeting", "nt", "ntc", "wt", "wildtype"),
+)
+
+
+def likely_controls(values: Sequence[str]) -> list[str]:
+    """Labels that usually mean untreated, such as `DMSO` or `ctrl`: to be named in errors, never assumed."""
+    words = {value: value.lower().replace("_", " ").replace("+", " ").split() for value in values}
+    return [value for value in values if value.lower() in _UNTREATED or set(words[value]) & set(_UNTREATED)]
+
+
+def missing_settings(
+    obs: pd.DataFrame, treatment_key: str | None, control: Sequence[str], sample_key: Sequence[str]
+) -> list[Finding]:
+    """Findings for required settings that were not given, each naming the likely answer in these data.
+
+    Args:
+        obs: Obs of the data.
+        treatment_key: As given, or None.
+        control: As given, maybe none.
+        sample_key: As given, maybe none.
+    """
+    found = []
+    if not treatment_key:
+        found.append(_needed("treatment-key", "the column that says what was done", _treatments(obs), obs))
+    if not control:
+        found.append(_needed("control", "the value that means untreated", _controls(obs, treatment_key), obs))
+    if not sample_key:
+        likely = dict.fromkeys(likely_samples(obs), "")
+        found.append(_needed("sample-key", "the column(s) that identify a biological sample", likely, obs))
+    return found
+
+
+def likely_treatments(obs: pd.DataFrame) -> dict[str, list[str]]:
+    """Columns with a label that looks untreated, and these labels."""
+    candidates = {str(name): likely_controls(_few_labels(obs[name])) for name in obs.columns}
+    return {name: values for name, values in candidates.items() if values}
+
+
+def likely_samples(obs: pd.DataFrame) -> list[str]:
+    """Columns that sound like a sample and have between 2 and 200 labels."""
+    sounding = [str(name) for name in obs.columns if any(word in str(name).lower() for word in _SAMPLE_WORDS)]
+    return [name for name in sounding if len(_few_labels(obs[name])) > 1]
+
+
+def _treatments(obs: pd.DataFrame) -> dict[str, str]:
+    return {name: f"it contains {listed(values, 2)}" for name, values in likely_treatments(obs).items()}
+
+
+def _controls(obs: pd.DataFrame, treatment_key: str | None) -> dict[str, str]:
+    if treatment_key in obs.columns:
+        known = _few_labels(obs[treatment_key])
+        return dict.fromkeys(likely_controls(known) or known[:5], f'in `obs["{treatment_key}"]`')
+    return {
+        value: f'in `obs["{name}"]`' for name, values in likely_treatments(obs).items() for value in values
+    }
+
+
+def _needed(option: str, meaning: str, likely: Mapping[str, str], obs: pd.DataFrame) -> Finding:
+    what = f"Expected `--{option}`, {meaning}, found none given.{where(obs)}"
+    if not likely:
+        return Finding("error", what, f"Choose among the columns {listed(map(str, obs.columns), 12)}.")
+    options = [f"`--{option} {_quoted(v)}`" + (f" ({why})" if why else "") for v, why in likely.items()]
+    return Finding("error", what, f"Perhaps {' or '.join(options[:3])}.")
+
+
+def _few_labels(column: pd.Series) -> list[str]:
+    """Distinct labels of a column that could be categories, otherwise none."""
+    if pd.api.types.is_float_dtype(column.dtype) or column.nunique() > _MANY:
+        return []
+    return distinct(labels(column.dropna()))
+
+
+def _quoted(value: str) -> str:
+    return f"'{value}'" if any(c.isspace() for c in value) else value

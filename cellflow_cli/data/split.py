@@ -1,0 +1,154 @@
+"""Which groups train and which stay unseen; a group is never torn between splits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cellflow_cli.data.columns import distinct, labels, missing_column, where
+from cellflow_cli.data.faults import inconstant
+from cellflow_cli.data.findings import Finding, raise_first
+from cellflow_cli.data.populations import PopulationTable
+from cellflow_cli.data.schema import DataSpec, Holdout, parse_holdout
+from cellflow_cli.errors import ConfigError, DataError, listed, nearest
+from cellflow_cli.rng import derived_seed
+
+SPLITS = ("train", "val", "test")
+_LEAK = "Cells of one group would leak between splits."
+
+
+@dataclass(frozen=True)
+class Split:
+    """Groups by what training may do with them; each group is in one of the three, each sorted.
+
+    Attributes:
+        train: Groups to learn from.
+        val: Groups that pick the model.
+        test: Groups that training never sees.
+    """
+
+    train: tuple[str, ...]
+    val: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+
+def split_groups(obs: pd.DataFrame, spec: DataSpec, table: PopulationTable, seed: int) -> Split:
+    """Divide the groups of `table` as `spec.holdout` or `spec.split_key` say.
+
+    Groups for validation come from `split_key` only; see `validation_groups` for the rest.
+
+    Raises:
+        DataError: If a column or value does not exist, a group is torn between splits, or no treated
+            population is left to train on.
+        ConfigError: If a fraction holds out every group.
+    """
+    if spec.split_key:
+        split = _by_column(obs, spec, table)
+    else:
+        held = _held_out(obs, spec, table, seed)
+        split = Split(train=_less(table.groups, held), test=_sorted(held))
+    if not any(population.group in split.train for population in table.treated):
+        raise DataError(
+            f"Expected treated populations to train on, found none outside of "
+            f"{listed(split.test + split.val)}. Hold out fewer groups with `--holdout`."
+        )
+    return split
+
+
+def validation_groups(train_groups: Sequence[str], seed: int, fraction: float = 0.15) -> tuple[str, ...]:
+    """Groups that pick the model, drawn from the training groups: max(1, 15 %) of them.
+
+    Returns:
+        Sorted groups; none where fewer than two training groups would leave nothing to learn from.
+    """
+    groups = distinct(train_groups)
+    if len(groups) < 2:
+        return ()
+    return _drawn(groups, max(1, round(fraction * len(groups))), seed, "validation")
+
+
+def split_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
+    """Faults of the columns that divide the groups: absent, unknown values, groups torn between splits."""
+    if spec.split_key:
+        return _split_key_findings(obs, spec)
+    found: list[Finding] = []
+    for part in map(parse_holdout, spec.holdout):
+        if part.column:
+            found += _holdout_findings(obs, spec, part)
+    return found
+
+
+def _by_column(obs: pd.DataFrame, spec: DataSpec, table: PopulationTable) -> Split:
+    raise_first(_split_key_findings(obs, spec))
+    groups, parts = labels(obs[spec.group]), labels(obs[str(spec.split_key)])
+    named = {part: set(groups[parts == part]) & set(table.groups) for part in SPLITS}
+    return Split(train=_sorted(named["train"]), val=_sorted(named["val"]), test=_sorted(named["test"]))
+
+
+def _split_key_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
+    key = str(spec.split_key)
+    if finding := missing_column(obs, key, "--split-key"):
+        return [finding]
+    found = distinct(labels(obs[key]))
+    if unknown := [value for value in found if value not in SPLITS]:
+        what = f'Expected only {listed(SPLITS)} in `obs["{key}"]`, found {listed(unknown)} too.{where(obs)}'
+        return [
+            Finding("error", what, f"{nearest(unknown[0], SPLITS)} Choose it with `--split-key`.".strip())
+        ]
+    return inconstant(
+        obs, key, [spec.group], f"{_LEAK} Give each {spec.group} one split, or use `--holdout`."
+    )
+
+
+def _held_out(obs: pd.DataFrame, spec: DataSpec, table: PopulationTable, seed: int) -> set[str]:
+    raise_first(split_findings(obs, spec))
+    held: set[str] = set()
+    for part in map(parse_holdout, spec.holdout):
+        if part.column:
+            held |= set(labels(obs[spec.group])[_is_named(obs, part)])
+        else:
+            held |= set(_fraction(table.groups, part.fraction, seed))
+    return held & set(table.groups)
+
+
+def _fraction(groups: Sequence[str], fraction: float, seed: int) -> tuple[str, ...]:
+    n_held = max(1, round(fraction * len(groups)))
+    if n_held >= len(groups):
+        raise ConfigError(
+            f"Expected `holdout` {fraction!r} to leave a group to train on, found {len(groups)} group(s) in "
+            "all. Hold out less with `--holdout`."
+        )
+    return _drawn(groups, n_held, seed, "holdout")
+
+
+def _holdout_findings(obs: pd.DataFrame, spec: DataSpec, part: Holdout) -> list[Finding]:
+    if finding := missing_column(obs, part.column, "--holdout"):
+        return [finding]
+    known = distinct(labels(obs[part.column]))
+    if unknown := [value for value in part.values if value not in known]:
+        what = f'Expected {listed(unknown)} in `obs["{part.column}"]`, found {listed(known)}.{where(obs)}'
+        return [Finding("error", what, f"{nearest(unknown[0], known)} Choose with `--holdout`.".strip())]
+    chosen = obs[[spec.group]].assign(**{part.column: np.where(_is_named(obs, part), "held out", "training")})
+    if part.column == spec.group:
+        return []
+    chosen.attrs = obs.attrs
+    mend = f"{_LEAK} Hold out whole groups: `--holdout {spec.group}=...`."
+    return inconstant(chosen, part.column, [spec.group], mend)
+
+
+def _is_named(obs: pd.DataFrame, part: Holdout) -> np.ndarray:
+    return pd.Series(labels(obs[part.column])).isin(part.values).to_numpy()
+
+
+def _drawn(groups: Sequence[str], n: int, seed: int, purpose: str) -> tuple[str, ...]:
+    rng = np.random.default_rng(derived_seed(seed, purpose))
+    return _sorted(rng.permutation(np.array(groups, dtype=object))[:n])
+
+
+def _less(groups: Sequence[str], held: set[str]) -> tuple[str, ...]:
+    return tuple(group for group in groups if group not in held)
+
+
+def _sorted(groups: Sequence[str] | set[str] | np.ndarray) -> tuple[str, ...]:
+    return tuple(distinct(str(group) for group in groups))

@@ -1,0 +1,171 @@
+"""Population tables and a fitted transform become populations of cells on a device."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cellflow_cli.data.columns import distinct, labels, missing_column, where
+from cellflow_cli.data.findings import raise_first
+from cellflow_cli.data.populations import PopulationRows, PopulationTable
+from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.transform import FeatureTransform
+from cellflow_cli.errors import DataError, listed, nearest
+from cellflow_cli.types import Population, PopulationPair
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """Categories that a model was trained on, in the order of their one-hot slots.
+
+    Attributes:
+        cell_types: Values of the cell-type column; empty where none is used.
+        covariates: Values of each covariate column.
+    """
+
+    cell_types: tuple[str, ...] = ()
+    covariates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def n_covariates(self) -> int:
+        """Width of the one-hot covariates."""
+        return sum(len(values) for values in self.covariates.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `features.json`."""
+        return {
+            "cell_types": list(self.cell_types),
+            "covariates": {key: list(values) for key, values in self.covariates.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Vocabulary":
+        """The reverse of `to_json`."""
+        covariates = {key: tuple(values) for key, values in value["covariates"].items()}
+        return cls(cell_types=tuple(value["cell_types"]), covariates=covariates)
+
+
+def vocabulary(obs: pd.DataFrame, spec: DataSpec, rows: Int[np.ndarray, " n"]) -> Vocabulary:
+    """Categories among the training cells.
+
+    Args:
+        obs: Reads the cell-type and covariate columns of `spec`.
+        spec: Names the columns.
+        rows: Positions of the training cells.
+    """
+    wanted = [*spec.covariate_key, *([spec.cell_type_key] if spec.cell_type_key else [])]
+    found = {key: tuple(distinct(labels(obs[key].iloc[rows]))) for key in wanted}
+    cell_types = found[spec.cell_type_key] if spec.cell_type_key else ()
+    return Vocabulary(cell_types=cell_types, covariates={key: found[key] for key in spec.covariate_key})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopulationReader:
+    """Turns rows of an AnnData into populations.
+
+    Attributes:
+        adata: Not modified.
+        spec: What its columns mean.
+        transform: From its values to the flow space.
+        vocabulary: One-hot slots.
+        device: Where the cells go.
+        min_coverage: Smallest share of the model's features that will do.
+    """
+
+    adata: anndata.AnnData
+    spec: DataSpec
+    transform: FeatureTransform
+    vocabulary: Vocabulary
+    device: torch.device
+    min_coverage: float = 1.0
+
+    def population(self, rows: PopulationRows) -> Population:
+        """The cells of one population in flow space.
+
+        Raises:
+            BundleError, DataError: As `FeatureTransform.apply`, or for a category never trained on.
+        """
+        cells = self.transform.apply(self.adata, rows.rows, self.min_coverage)
+        return Population(
+            sample=rows.sample,
+            group=rows.group,
+            condition=rows.condition,
+            cells=torch.from_numpy(cells).to(self.device),
+            node_features=self._node_features(rows),
+            covariates=self._covariates(rows),
+        )
+
+    def pairs(self, table: PopulationTable, groups: Sequence[str]) -> list[PopulationPair]:
+        """Pairs of control and treated populations of some groups; each control is read once."""
+        wanted = set(groups)
+        sources: dict[int, Population] = {}
+        pairs = []
+        for treated in table.treated:
+            if treated.group not in wanted:
+                continue
+            control = table.source_of(treated)
+            if id(control) not in sources:
+                sources[id(control)] = self.population(control)
+            known = self._known_pairs(control, treated)
+            pairs.append(
+                PopulationPair(source=sources[id(control)], target=self.population(treated), pairs=known)
+            )
+        return pairs
+
+    def _node_features(self, rows: PopulationRows) -> Float[Tensor, "n q"]:
+        key = self.spec.cell_type_key
+        if key is None:
+            return torch.zeros(len(rows.rows), 0, device=self.device)
+        codes = self._codes(key, rows.rows, self.vocabulary.cell_types)
+        hot = np.eye(len(self.vocabulary.cell_types), dtype=np.float32)[codes]
+        return torch.from_numpy(hot).to(self.device)
+
+    def _covariates(self, rows: PopulationRows) -> Float[Tensor, " v"]:
+        parts = []
+        for key, known in self.vocabulary.covariates.items():
+            codes = np.unique(self._codes(key, rows.rows, known))
+            if len(codes) > 1:
+                raise DataError(
+                    f'Expected one value of `obs["{key}"]` in sample {rows.name!r}, found '
+                    f"{listed([known[i] for i in codes])}.{where(self.adata.obs)} A covariate is a fact of the "
+                    "sample; add the column to `--sample-key` or leave out `--covariate-key`."
+                )
+            parts.append(np.eye(len(known), dtype=np.float32)[codes[0]])
+        return torch.from_numpy(np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)).to(
+            self.device
+        )
+
+    def _codes(self, key: str, rows: Int[np.ndarray, " n"], known: Sequence[str]) -> Int[np.ndarray, " n"]:
+        if finding := missing_column(self.adata.obs, key, "--rename"):
+            raise_first([finding])
+        values = labels(self.adata.obs[key].iloc[rows])
+        codes = pd.Index(known).get_indexer(pd.Index(values))
+        if (codes < 0).any():
+            new = distinct(values[codes < 0])
+            raise DataError(
+                f'Expected values of `obs["{key}"]` that the model was trained on ({listed(known, 10)}), found '
+                f"{listed(new)}.{nearest(new[0], known)}{where(self.adata.obs)} Rename them, or train with them."
+            )
+        return codes
+
+    def _known_pairs(
+        self, control: PopulationRows, treated: PopulationRows
+    ) -> tuple[Int[Tensor, " k"], Int[Tensor, " k"]] | None:
+        key = self.spec.pairs_key
+        if key is None:
+            return None
+        column = pd.to_numeric(self.adata.obs[key])
+        left, right = pd.Index(column.iloc[control.rows]), pd.Index(column.iloc[treated.rows])
+        shared = left.intersection(right).dropna()
+        if shared.empty:
+            raise DataError(
+                f'Expected control and treated cells of {treated.title!r} that share values of `obs["{key}"]`, '
+                f"found none.{where(self.adata.obs)} Correct the column, or leave out `--pairs-key`."
+            )
+        return torch.from_numpy(left.get_indexer(shared)), torch.from_numpy(right.get_indexer(shared))

@@ -1,0 +1,76 @@
+"""Populations of any size as subsamples of one size, so that an embedding does not drift with n.
+
+The radius that holds k neighbours shrinks as cells are added, and with it everything a graph
+network computes. An embedder therefore only ever sees `size` cells at a time; a larger population
+is covered by several subsamples whose contexts are merged.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cellflow_cli.types import Population, PopulationBatch
+
+
+def draw(populations: Sequence[Population], size: int, labels: Sequence[int], rng: torch.Generator) -> PopulationBatch:
+    """One random subsample of each population, without replacement, padded to `size`.
+
+    Args:
+        populations: b populations.
+        size: m, cells per subsample.
+        labels: Code of each population's sample, -1 where it was never trained on.
+        rng: Drawn from once per population.
+    """
+    rows = [torch.randperm(len(p.cells), generator=rng)[:size] for p in populations]
+    return _stack(populations, rows, size, labels)
+
+
+def cover(population: Population, size: int, label: int, rng: torch.Generator, at_most: int = 64) -> PopulationBatch:
+    """Subsamples of `size` cells that together hold every cell (up to `at_most` of them).
+
+    The order of the cells does not matter: they are put into a canonical order before drawing.
+
+    Args:
+        population: Any number of cells; fewer than `size` make one padded subsample.
+        size: m, cells per subsample.
+        label: Code of the sample, -1 where it was never trained on.
+        rng: Decides which cells share a subsample.
+        at_most: Most subsamples; a population above `at_most * size` cells is thinned.
+    """
+    n = len(population.cells)
+    order = canonical_order(population.cells)[torch.randperm(n, generator=rng)]
+    if n <= size:
+        return _stack([population], [order], size, [label])
+    count = min(math.ceil(n / size), at_most)
+    starts = torch.linspace(0, min(n, count * size) - size, count).round().long()
+    rows = [order[start : start + size] for start in starts.tolist()]
+    return _stack([population] * count, rows, size, [label] * count)
+
+
+def canonical_order(cells: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
+    """Rows sorted by their values, first feature first, shape [n]: the same for any order of input."""
+    values = cells.detach().cpu().numpy()
+    return torch.from_numpy(np.lexsort(values.T[::-1]))
+
+
+def _stack(
+    populations: Sequence[Population], rows: Sequence[Int[Tensor, " _k"]], size: int, labels: Sequence[int]
+) -> PopulationBatch:
+    first = populations[0].cells
+    b, d, q = len(populations), first.shape[1], populations[0].node_features.shape[-1]
+    cells = first.new_zeros(b, size, d)
+    node_features = first.new_zeros(b, size, q)
+    mask = torch.zeros(b, size, dtype=torch.bool, device=first.device)
+    for i, (population, index) in enumerate(zip(populations, rows, strict=True)):
+        k = len(index)
+        index = index.to(first.device)
+        cells[i, :k] = population.cells[index]
+        mask[i, :k] = True
+        if q:
+            node_features[i, :k] = population.node_features[index]
+    label = torch.tensor(labels, dtype=torch.int64, device=first.device)
+    return PopulationBatch(cells, mask, node_features, label)

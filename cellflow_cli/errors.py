@@ -1,0 +1,88 @@
+"""What can go wrong, as one tree of exceptions.
+
+    CellflowError
+      ConfigError       (also ValueError)         a value or key we were told                    exit 2
+      DataError         (also ValueError)         an AnnData file or its columns                 exit 3
+      BundleError                                 a model folder: unreadable, other features     exit 4
+      NumericalError    (also ArithmeticError)    non-finite loss, a solver gave up              exit 5
+      MissingExtraError (also ImportError)        an optional dependency is not installed        exit 6
+      GateError                                   ran well, but a bar the user set was missed    exit 7
+      OutputError                                 cannot write, or would overwrite               exit 8
+      MetricError                                 a metric asked for could not be computed       exit 9
+
+Only `cellflow_cli.cli.app` turns these into text and an exit code. A message says what was
+expected, what was found, where, and what to do.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class CellflowError(Exception):
+    """Root of every error that cellflow raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigError(CellflowError, ValueError):
+    """A value or key that we were told makes no sense."""
+
+    exit_code = 2
+
+
+class DataError(CellflowError, ValueError):
+    """An AnnData file, or a column of it, is not what was declared."""
+
+    exit_code = 3
+
+
+class BundleError(CellflowError):
+    """A model folder is unreadable, incomplete, newer than this version, or has other features."""
+
+    exit_code = 4
+
+
+class NumericalError(CellflowError, ArithmeticError):
+    """A number is not finite, or an iteration gave up."""
+
+    exit_code = 5
+
+
+class MissingExtraError(CellflowError, ImportError):
+    """An optional dependency is not installed; the message names the extra."""
+
+    exit_code = 6
+
+
+class GateError(CellflowError):
+    """The run went well, but a bar that the user set was missed."""
+
+    exit_code = 7
+
+
+class OutputError(CellflowError):
+    """An output cannot be written, or would overwrite something."""
+
+    exit_code = 8
+
+
+class MetricError(CellflowError):
+    """A metric that was asked for could not be computed."""
+
+    exit_code = 9
+
+
+def listed(values: Iterable[object], limit: int = 5) -> str:
+    """Values as text for a message: at most `limit` of them as `repr`, then "and 37 more"."""
+    items = list(values)
+    shown = ", ".join(repr(item) for item in items[:limit])
+    rest = len(items) - limit
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint " Did you mean 'x'?" for the known word closest to `word`, or an empty string."""
+    names = [str(name) for name in known]
+    folded = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(str(word).lower(), folded, n=1, cutoff=0.6)
+    return f" Did you mean {folded[close[0]]!r}?" if close else ""

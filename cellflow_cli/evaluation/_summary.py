@@ -1,0 +1,73 @@
+"""Means over conditions within a group, then over groups."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+_CONDITION = ["group", "sample", "treatment", "dose"]
+
+
+def over_groups(
+    table: pd.DataFrame, rows: Sequence[str], metrics: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """For each row and metric: mean and sd over groups, groups with a value, conditions without."""
+    return {row: {metric: _over_groups(_lines(table, row, metric)) for metric in metrics} for row in rows}
+
+
+def by_group(table: pd.DataFrame, rows: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
+    """For each group, row and metric: mean over its conditions that have a value, or None."""
+    means = {(row, metric): _group_means(_lines(table, row, metric)) for row in rows for metric in metrics}
+    return {
+        str(group): {
+            row: {metric: _number(means[row, metric].get(group)) for metric in metrics} for row in rows
+        }
+        for group in dict.fromkeys(table["group"])
+    }
+
+
+def better_than(table: pd.DataFrame, baseline: str, best: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """For each metric: on `k` of `n` groups the model's mean is better than the baseline's.
+
+    Only conditions where both have a value count, so that a condition that one of them lacks does
+    not move its mean.
+    """
+    found = {}
+    for metric, wish in best.items():
+        pair = [_lines(table, row, metric).set_index(_CONDITION)["value"] for row in ("model", baseline)]
+        both = pd.concat(pair, axis=1, keys=["model", "baseline"]).dropna()
+        means = both.groupby(level="group").mean()
+        better = [_better(m, b, wish) for m, b in zip(means["model"], means["baseline"], strict=True)]
+        found[metric] = {"k": sum(better), "n": len(better)}
+    return found
+
+
+def _better(value: float, rival: float, wish: str) -> bool:
+    if wish == "one":  # half and double are equally far from one
+        value, rival = (abs(math.log(v)) if v > 0 else math.inf for v in (value, rival))
+    return value > rival if wish == "high" else value < rival
+
+
+def _lines(table: pd.DataFrame, row: str, metric: str) -> pd.DataFrame:
+    return table[(table["row"] == row) & (table["metric"] == metric)]
+
+
+def _group_means(lines: pd.DataFrame) -> pd.Series:
+    return lines.dropna(subset=["value"]).groupby("group", sort=False)["value"].mean()
+
+
+def _over_groups(lines: pd.DataFrame) -> dict[str, Any]:
+    means = _group_means(lines)
+    missing = lines[lines["value"].isna()]
+    found = {
+        "mean": _number(means.mean()),
+        "sd": _number(means.std(ddof=1)) if len(means) > 1 else None,
+        "n_groups": len(means),
+        "n_missing": len(missing),
+    }
+    return {**found, "reason": str(missing["reason"].iloc[0])} if len(missing) else found
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)

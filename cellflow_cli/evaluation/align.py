@@ -1,0 +1,225 @@
+"""Which predicted population is held against which measured one."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from cellflow_cli.data.columns import dose_values, is_control, is_missing, labels, where
+from cellflow_cli.data.populations import POOLED
+from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.errors import DataError, listed, nearest
+from cellflow_cli.types import Condition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aligned:
+    """A predicted population and where its measured and its control cells are.
+
+    Attributes:
+        sample: Values of the sample keys.
+        group: Unit of holding out.
+        condition: What was done.
+        predicted: Rows of the prediction, shape [n].
+        target: Rows of the truth, shape [m].
+        control: Rows of the controls, shape [k]; none if neither file has any.
+        control_in_truth: True where `control` are rows of the truth, because the prediction has none.
+    """
+
+    sample: tuple[str, ...]
+    group: str
+    condition: Condition
+    predicted: np.ndarray = field(repr=False)
+    target: np.ndarray = field(repr=False)
+    control: np.ndarray = field(repr=False)
+    control_in_truth: bool = False
+
+    @property
+    def name(self) -> str:
+        """Sample values joined for people, such as `"P7 | PDOF"`."""
+        return " | ".join(self.sample)
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Pairs of predicted and measured populations, and what found no partner.
+
+    Attributes:
+        pairs: Sorted by sample, then condition.
+        only_predicted: Predicted populations that were not measured, as text.
+        only_truth: Measured populations of predicted samples that were not predicted, as text.
+    """
+
+    pairs: tuple[Aligned, ...]
+    only_predicted: tuple[str, ...] = ()
+    only_truth: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The cells of one sample under one condition."""
+
+    sample: tuple[str, ...]
+    condition: Condition
+    rows: np.ndarray = field(repr=False)
+
+    @property
+    def title(self) -> str:
+        return f"{' | '.join(self.sample)}, {self.condition.label}"
+
+
+def align(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> Alignment:
+    """Pair populations that agree in all sample columns, treatment and dose.
+
+    Columns are compared as text, so that a patient 7 is the same in an integer and in a text
+    column; doses as numbers. Sample keys over which controls were pooled match any value.
+
+    Args:
+        predicted: Obs of the prediction; reads the columns of `spec` and `cellflow_is_predicted`.
+        truth: Obs of the truth; reads the same columns, the group excepted.
+        spec: Data specification of the model.
+
+    Raises:
+        DataError: If a column is missing, or if no predicted population was measured.
+    """
+    _check_columns(predicted, truth, spec)
+    is_predicted = _flags(predicted["cellflow_is_predicted"])
+    ours = _populations(predicted, np.flatnonzero(is_predicted), spec)
+    if not ours:
+        raise DataError(f"Expected predicted cells, found none.{where(predicted)} Predict again.")
+    theirs = _populations(truth, np.flatnonzero(~is_control(truth, spec)), spec)
+    controls = _Controls(predicted, np.flatnonzero(~is_predicted), truth, spec)
+    pairs, only_predicted, used = [], [], set()
+    for mine in ours:
+        partners = [i for i, other in enumerate(theirs) if _agree(mine, other)]
+        used.update(partners)
+        if not partners:
+            only_predicted.append(mine.title)
+            continue
+        control, in_truth = controls.of(mine.sample)
+        target = np.sort(np.concatenate([theirs[i].rows for i in partners]))
+        pairs.append(
+            Aligned(
+                sample=mine.sample,
+                group=_group(mine, predicted, spec),
+                condition=mine.condition,
+                predicted=mine.rows,
+                target=target,
+                control=control,
+                control_in_truth=in_truth,
+            )  # fmt: skip
+        )
+    if not pairs:
+        raise _no_overlap(ours, theirs, predicted, truth)
+    samples = {mine.sample for mine in ours}
+    rest = (other for i, other in enumerate(theirs) if i not in used)
+    only_truth = [other.title for other in rest if any(_same_sample(s, other.sample) for s in samples)]
+    return Alignment(tuple(pairs), tuple(only_predicted), tuple(only_truth))
+
+
+class _Controls:
+    """Control cells of a sample: those of the prediction, or of the truth where it has none."""
+
+    def __init__(
+        self, predicted: pd.DataFrame, rows: np.ndarray, truth: pd.DataFrame, spec: DataSpec
+    ) -> None:
+        self._positions = [spec.sample_key.index(key) for key in spec.match]
+        self._sources = [
+            (self._keys(predicted, rows, spec), rows, False),
+            (
+                self._keys(truth, truth_rows := np.flatnonzero(is_control(truth, spec)), spec),
+                truth_rows,
+                True,
+            ),
+        ]
+
+    def of(self, sample: tuple[str, ...]) -> tuple[np.ndarray, bool]:
+        """Rows of the controls, and whether they are rows of the truth."""
+        wanted = [sample[i] for i in self._positions]
+        for keys, rows, in_truth in self._sources:
+            found = rows[(keys == wanted).all(axis=1)]
+            if len(found):
+                return found, in_truth
+        return np.empty(0, dtype=np.int64), False
+
+    @staticmethod
+    def _keys(obs: pd.DataFrame, rows: np.ndarray, spec: DataSpec) -> np.ndarray:
+        return np.stack([labels(obs[key].iloc[rows]) for key in spec.match], axis=1)
+
+
+def _check_columns(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> None:
+    keys = [*spec.sample_key, spec.treatment_key, *([spec.dose_key] if spec.dose_key else [])]
+    for obs, role, wanted in ((predicted, "the prediction", [*keys, spec.group]), (truth, "the truth", keys)):
+        for key in wanted:
+            if key not in obs.columns:
+                known = sorted(map(str, obs.columns))
+                raise DataError(
+                    f'Expected `obs["{key}"]` in {role}, found the columns {listed(known, 10) or "none"}.'
+                    f"{where(obs)}{nearest(key, known)} Name its columns as the training data did."
+                )
+
+
+def _flags(column: pd.Series) -> np.ndarray:
+    if column.dtype == bool:
+        return column.to_numpy()
+    return np.isin(column.astype(str).str.lower().to_numpy(dtype=str), ["true", "1"])
+
+
+def _populations(obs: pd.DataFrame, rows: np.ndarray, spec: DataSpec) -> list[_Rows]:
+    keys = [*spec.sample_key, spec.treatment_key]
+    complete = ~np.any([is_missing(obs[key].iloc[rows]) for key in keys], axis=0)
+    rows = rows[complete]
+    if not len(rows):
+        return []
+    table = obs.iloc[rows]
+    frame = pd.DataFrame({i: labels(table[key]) for i, key in enumerate(keys)})
+    doses = dose_values(table[spec.dose_key])[0] if spec.dose_key else np.full(len(rows), np.nan)
+    frame = frame.assign(dose=np.where(np.isnan(doses), -1.0, doses))  # no dose sorts first
+    found = []
+    for values, part in frame.groupby(list(frame.columns), sort=True):
+        *sample, treatment, dose = cast(tuple[Any, ...], values)
+        condition = Condition(str(treatment), None if dose < 0 else float(dose))
+        found.append(_Rows(tuple(map(str, sample)), condition, rows[part.index.to_numpy()]))
+    return found
+
+
+def _group(mine: _Rows, predicted: pd.DataFrame, spec: DataSpec) -> str:
+    if spec.group in spec.sample_key:
+        return mine.sample[spec.sample_key.index(spec.group)]
+    return str(labels(predicted[spec.group].iloc[mine.rows[:1]])[0])
+
+
+def _agree(mine: _Rows, other: _Rows) -> bool:
+    return _same_sample(mine.sample, other.sample) and _same_condition(mine.condition, other.condition)
+
+
+def _same_sample(mine: Sequence[str], other: Sequence[str]) -> bool:
+    return all(a in (b, POOLED) for a, b in zip(mine, other, strict=True))
+
+
+def _same_condition(a: Condition, b: Condition) -> bool:
+    if a.treatment != b.treatment or (a.dose is None) != (b.dose is None):
+        return False
+    return a.dose is None or b.dose is None or math.isclose(a.dose, b.dose, rel_tol=1e-5)
+
+
+def _no_overlap(
+    ours: Sequence[_Rows], theirs: Sequence[_Rows], predicted: pd.DataFrame, truth: pd.DataFrame
+) -> DataError:
+    mine, other = where(predicted).strip(" .") or "first object", where(truth).strip(" .") or "second object"
+    return DataError(
+        "Expected measured cells of at least one predicted population, found none. "
+        f"Predicted ({mine}): {_contents(ours)}. Measured ({other}): {_contents(theirs)}. "
+        "Choose the file with the treated cells of the predicted samples, labelled as the training data were."
+    )
+
+
+def _contents(populations: Sequence[_Rows]) -> str:
+    if not populations:
+        return "no treated cells"
+    samples = dict.fromkeys(" | ".join(p.sample) for p in populations)
+    conditions = dict.fromkeys(p.condition.label for p in populations)
+    return f"samples {listed(samples)}, treatments {listed(conditions)}"

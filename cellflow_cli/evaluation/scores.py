@@ -1,0 +1,116 @@
+"""The scores of one evaluation: a tidy table, its summary, and both as files."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from cellflow_cli.catalog import Catalog
+from cellflow_cli.evaluation._output import write_folder
+from cellflow_cli.evaluation._summary import better_than, by_group, over_groups
+
+TABLE_FILE = "scores.csv"
+SUMMARY_FILE = "summary.json"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scores:
+    """Every metric of every row of every condition.
+
+    Attributes:
+        table: One line per sample, condition, row and metric, with the columns `COLUMNS`. `row` is
+            model, the name of a baseline, or floor; `value` is NaN where `reason` says why it could
+            not be computed; `n` is the number of cells on either side.
+        metrics: Names of the metrics.
+        baselines: Names of the baselines.
+        settings: What the numbers depend on: cells, seed, scaling, features, the model.
+        only_predicted: Predicted populations without measured cells.
+        only_truth: Measured populations of predicted samples without prediction.
+        seen_in_training: Scored groups that the model was trained on.
+        warnings: Sentences that belong beside the numbers.
+    """
+
+    COLUMNS: ClassVar[list[str]] = [
+        "sample",
+        "group",
+        "treatment",
+        "dose",
+        "row",
+        "metric",
+        "value",
+        "reason",
+        "n",
+    ]
+
+    table: pd.DataFrame
+    metrics: tuple[str, ...]
+    baselines: tuple[str, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    only_predicted: tuple[str, ...] = ()
+    only_truth: tuple[str, ...] = ()
+    seen_in_training: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Rows of every condition, in order."""
+        return ("model", *self.baselines, "floor")
+
+    @property
+    def unmatched(self) -> dict[str, list[str]]:
+        """Populations that are in one of the files only."""
+        return {"only_predicted": list(self.only_predicted), "only_truth": list(self.only_truth)}
+
+    def summary(self) -> dict[str, Any]:
+        """Means over conditions within a group, then over groups; plain values for JSON.
+
+        Returns:
+            rows: For each row and metric `mean`, `sd` over groups (None below two), `n_groups`,
+                and `n_missing`, the conditions without a value, with the first `reason`.
+            better_than: For each baseline and metric, on `k` of `n` groups the model is better,
+                over the conditions where both have a value.
+            groups: For each group, row and metric the mean over its conditions.
+            metrics: For each metric its definition, best value and space.
+            settings, unmatched, seen_in_training, warnings: As in the attributes; n_conditions.
+        """
+        entries = {name: Catalog("metrics").load(name) for name in self.metrics}
+        definitions = Catalog("metrics").summaries()
+        best = {name: entry.best for name, entry in entries.items()}
+        return {
+            "rows": over_groups(self.table, self.rows, self.metrics),
+            "better_than": {name: better_than(self.table, name, best) for name in self.baselines},
+            "groups": by_group(self.table, self.rows, self.metrics),
+            "metrics": {
+                name: {"definition": definitions[name], "best": entry.best, "space": entry.space}
+                for name, entry in entries.items()
+            },
+            "n_conditions": len(self.table[["sample", "treatment", "dose"]].drop_duplicates()),
+            "n_cells": {"min": int(self.table["n"].min()), "max": int(self.table["n"].max())},
+            "settings": self.settings,
+            "unmatched": self.unmatched,
+            "seen_in_training": list(self.seen_in_training),
+            "warnings": list(self.warnings),
+        }
+
+    def missing(self, metrics: Sequence[str]) -> pd.DataFrame:
+        """Lines of the model's row where one of the `metrics` could not be computed."""
+        model = self.table[(self.table["row"] == "model") & self.table["metric"].isin(list(metrics))]
+        return model[model["value"].isna()]
+
+    def save(self, folder: Path, force: bool = False) -> None:
+        """Write `scores.csv` and `summary.json` into a new folder; it appears whole or not at all.
+
+        Args:
+            folder: Where to; folders above it are made.
+            force: Replace a report that is already there.
+
+        Raises:
+            OutputError: If the folder exists and `force` is off, if it holds other things than a
+                report, or if it cannot be written.
+        """
+        summary = json.dumps(self.summary(), indent=2, ensure_ascii=False, allow_nan=False)
+        files = {TABLE_FILE: self.table.to_csv(index=False), SUMMARY_FILE: f"{summary}\n"}
+        write_folder(Path(folder), files, force)

@@ -1,0 +1,1 @@
+"""Paths, velocity fields, flow time and the integration of ordinary differential equations."""

@@ -1,0 +1,169 @@
+"""Integration of dx/dt = v(t, x) from t = 0 to 1: fixed steps, or adaptive by torchdiffeq."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cellflow_cli.errors import ConfigError, NumericalError, nearest
+
+FIXED = ("euler", "midpoint", "rk4")
+ADAPTIVE = ("dopri5",)
+_EVALUATIONS = {"euler": 1, "midpoint": 2, "rk4": 4}
+
+Velocity = Callable[[Float[Tensor, ""], Float[Tensor, "*s d"]], Float[Tensor, "*s d"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolverConfig:
+    """How cells are moved along the velocity field."""
+
+    method: str = field(default="midpoint", metadata={"help": "euler, midpoint, rk4 (fixed steps) or dopri5."})
+    steps: int | None = field(
+        default=None, metadata={"help": "Fixed steps from 0 to 1; left out: calibrated after training."}
+    )
+    atol: float = field(default=1e-5, metadata={"help": "Absolute tolerance of dopri5, network units."})
+    rtol: float = field(default=1e-5, metadata={"help": "Relative tolerance of dopri5."})
+    tolerance: float = field(
+        default=1e-3,
+        metadata={"help": "Largest root-mean-square error that calibrated steps may have, network units."},
+    )
+    max_evaluations: int = field(default=10_000, metadata={"help": "Field evaluations before dopri5 gives up."})
+
+    def __post_init__(self) -> None:
+        known = (*FIXED, *ADAPTIVE)
+        if self.method not in known:
+            hint = nearest(self.method, known)
+            raise ConfigError(f"Expected solver.method to be one of {known}, found {self.method!r}.{hint}")
+        if self.steps is not None and self.steps < 1:
+            raise ConfigError(f"Expected solver.steps of at least 1, found {self.steps}.")
+        if min(self.atol, self.rtol, self.tolerance) <= 0:
+            raise ConfigError("Expected solver tolerances above zero.")
+
+
+class Trajectory(NamedTuple):
+    """End of an integration.
+
+    Attributes:
+        cells: Shape of the start, [..., d].
+        n_evaluations: Evaluations of the velocity.
+    """
+
+    cells: Float[Tensor, "*s d"]
+    n_evaluations: int
+
+
+def integrate(velocity: Velocity, x0: Float[Tensor, "*s d"], solver: SolverConfig) -> Trajectory:
+    """Solve dx/dt = v(t, x), x(0) = x0, up to t = 1.
+
+    Args:
+        velocity: Called as `(t, x) -> velocity`, `t` of shape [] and `x` of the shape of `x0`.
+        x0: Start, shape [..., d].
+        solver: Method with its steps or tolerances; fixed steps default to 32 where not calibrated.
+
+    Returns:
+        Cells at t = 1 in the dtype of `x0`, and the number of evaluations.
+
+    Raises:
+        NumericalError: If a cell is no longer finite, or dopri5 exceeds its evaluations.
+    """
+    if solver.method in ADAPTIVE:
+        result = _adaptive(velocity, x0, solver)
+    else:
+        result = _fixed(velocity, x0, solver.method, solver.steps or 32)
+    if not torch.isfinite(result.cells).all():
+        raise NumericalError(
+            f"Expected finite cells at the end of the flow, found non-finite ones ({solver.method}). "
+            "The field was not trained on cells like these: check the units of the input, or use more steps."
+        )
+    return result
+
+
+def _fixed(velocity: Velocity, x: Tensor, method: str, steps: int) -> Trajectory:
+    step, h = _STEPS[method], 1.0 / steps
+    for i in range(steps):
+        x = step(velocity, x.new_tensor(i * h), x, h)
+    return Trajectory(x, steps * _EVALUATIONS[method])
+
+
+def _euler(velocity: Velocity, t: Tensor, x: Tensor, h: float) -> Tensor:
+    return x + h * velocity(t, x)
+
+
+def _midpoint(velocity: Velocity, t: Tensor, x: Tensor, h: float) -> Tensor:
+    return x + h * velocity(t + h / 2, x + h / 2 * velocity(t, x))
+
+
+def _rk4(velocity: Velocity, t: Tensor, x: Tensor, h: float) -> Tensor:
+    k1 = velocity(t, x)
+    k2 = velocity(t + h / 2, x + h / 2 * k1)
+    k3 = velocity(t + h / 2, x + h / 2 * k2)
+    k4 = velocity(t + h, x + h * k3)
+    return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+
+_STEPS = {"euler": _euler, "midpoint": _midpoint, "rk4": _rk4}
+
+
+class _TooManyEvaluationsError(Exception):
+    pass
+
+
+def _adaptive(velocity: Velocity, x0: Tensor, solver: SolverConfig) -> Trajectory:
+    from torchdiffeq import odeint
+
+    count = 0
+
+    def counted(t: Tensor, x: Tensor) -> Tensor:
+        nonlocal count
+        count += 1
+        if count > solver.max_evaluations:
+            raise _TooManyEvaluationsError
+        return velocity(t.to(x.dtype), x)
+
+    try:
+        ends = odeint(counted, x0, x0.new_tensor([0.0, 1.0]), method=solver.method, atol=solver.atol, rtol=solver.rtol)
+    except (_TooManyEvaluationsError, AssertionError) as error:
+        raise NumericalError(
+            f"Expected {solver.method} to reach t = 1 within {solver.max_evaluations} evaluations at tolerance "
+            f"{solver.atol:g}, found {count} spent ({error or 'limit'}). Loosen solver.atol and solver.rtol or "
+            "use fixed steps."
+        ) from error
+    return Trajectory(ends[-1], count)
+
+
+class Calibration(NamedTuple):
+    """Fixed steps chosen against a tight solve.
+
+    Attributes:
+        solver: The solver with its `steps` filled in.
+        error: Root-mean-square difference from the tight solve, network units.
+        within: Whether `error` is within `solver.tolerance`.
+    """
+
+    solver: SolverConfig
+    error: float
+    within: bool
+
+
+def calibrate(transport: Callable[[SolverConfig], Float[Tensor, "n d"]], solver: SolverConfig) -> Calibration:
+    """The fewest fixed steps whose result stays within the tolerance of a tight adaptive solve.
+
+    Fixed steps move each cell independently of the others in its chunk, which an adaptive solver,
+    with one error norm for all, does not.
+
+    Args:
+        transport: Called as `(solver) -> cells`, network units, shape [n, d].
+        solver: Its `method` and `tolerance` are used.
+    """
+    tight = transport(replace(solver, method="dopri5", atol=1e-6, rtol=1e-6))
+    error = float("inf")
+    for steps in (4, 8, 16, 32, 64, 128):
+        candidate = replace(solver, steps=steps)
+        error = float((transport(candidate) - tight).square().mean().sqrt())
+        if error <= solver.tolerance:
+            return Calibration(candidate, error, True)
+    return Calibration(replace(solver, steps=128), error, False)

@@ -1,0 +1,1 @@
+"""Ways to carry a source population to its target."""

@@ -1,0 +1,214 @@
+"""Flow matching between populations: what `fm` and `mfm` share.
+
+One class, told different things beyond the condition: nothing, or an embedding of the source
+population.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from cellflow_cli.catalog import Catalog, Choice
+from cellflow_cli.conditions.dose import DoseConfig
+from cellflow_cli.couplings.independent import IndependentConfig
+from cellflow_cli.embedders import Context
+from cellflow_cli.flow.field import FieldConfig, VelocityField
+from cellflow_cli.flow.ode import SolverConfig, integrate
+from cellflow_cli.flow.path import LinearPath
+from cellflow_cli.flow.standardize import Standardizer
+from cellflow_cli.types import Batch, ConditionBatch, ModelShape, PopulationBatch, PopulationPair, Transported
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlowMatchingConfig:
+    """Parts of a flow-matching method."""
+
+    field: FieldConfig = dataclasses.field(default_factory=FieldConfig, metadata={"help": "Velocity network."})
+    condition: Choice = dataclasses.field(
+        default_factory=lambda: Choice("dose", DoseConfig()),
+        metadata={"help": "How treatment and dose are encoded.", "catalog": "conditions"},
+    )
+    coupling: Choice = dataclasses.field(
+        default_factory=lambda: Choice("independent", IndependentConfig()),
+        metadata={"help": "How source and target cells are paired in training.", "catalog": "couplings"},
+    )
+
+
+class Phase(NamedTuple):
+    """A group of parameters that one optimizer steps together.
+
+    Attributes:
+        name: Shown in the history.
+        parameters: What is stepped.
+        steps: Consecutive steps before the next phase has its turn.
+    """
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+    steps: int = 1
+
+
+class Coupling(Protocol):
+    """Pairs source with target cells."""
+
+    def sample(
+        self, x0: Float[Tensor, "n d"], x1: Float[Tensor, "m d"], rng: torch.Generator
+    ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+        """Row indices of n pairs."""
+        ...
+
+
+class Told(NamedTuple):
+    """All that the field is told about one population under one condition.
+
+    Attributes:
+        condition: Encoded condition, shape [1, c].
+        context: The population, or None.
+    """
+
+    condition: Float[Tensor, "b c"]
+    context: Context | None
+
+
+class FlowMatching(nn.Module):
+    """Conditional flow matching with an optional embedding of the source population.
+
+    loss = E |v(x_t, t | condition, phi(p0)) - u_t|^2 / d,   one gradient for v and phi together
+
+    Args:
+        shape: Sizes of the data.
+        field: Velocity network configuration.
+        encoder: Condition to vector, with an attribute `width`.
+        coupling: Pairs cells within a population pair, unless the data give the pairs.
+        embedder: Population to context, with attributes `width` and `reference_cells`; or None.
+
+    Source: Atanackovic et al. (2025), arXiv 2408.14608, algorithms 1 and 2. Differs: field and
+    embedder are trained jointly; cells are standardised; the time is drawn per cell.
+    """
+
+    def __init__(
+        self,
+        *,
+        shape: ModelShape,
+        field: FieldConfig,
+        encoder: nn.Module,
+        coupling: Coupling,
+        embedder: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        self.standardizer = Standardizer(shape.n_features)
+        self.encoder = encoder
+        self.embedder = embedder
+        self.coupling = coupling
+        self.path = LinearPath()
+        n_context = int(getattr(embedder, "width", 0))
+        self.field = VelocityField(field, shape.n_features, int(encoder.width), n_context)
+
+    @property
+    def context_cells(self) -> int:
+        """Control cells that the embedder sees at a time; zero where there is no embedder."""
+        return int(getattr(self.embedder, "reference_cells", 0))
+
+    def fit_units(self, pairs: Sequence[PopulationPair], unit: Float[Tensor, " d"]) -> None:
+        """Set the units of the network from the training populations (see `Standardizer.fit`)."""
+        sources = {id(pair.source): pair.source.cells for pair in pairs}
+        self.standardizer.fit([*sources.values(), *(pair.target.cells for pair in pairs)], unit)
+
+    def phases(self) -> Iterator[Phase]:
+        """One phase: field, embedder and encoder together."""
+        yield Phase("flow", [p for p in self.parameters() if p.requires_grad])
+
+    def loss(self, batch: Batch, rng: torch.Generator, phase: str = "flow") -> Mapping[str, Float[Tensor, ""]]:
+        """Mean squared difference of predicted and target velocity, network units.
+
+        Args:
+            batch: Cells in the units of the data.
+            rng: Draws the pairs and the times, on the CPU.
+            phase: There is one.
+        """
+        x0, x1 = self._coupled(self.standardizer(batch.x0), self.standardizer(batch.x1), batch.paired, rng)
+        t = torch.rand(x0.shape[:2], generator=rng).to(x0)
+        xt, ut = self.path.sample(x0, x1, t)
+        told = self._told(batch.population, batch.condition)
+        vt = self._velocity(xt, t, told)
+        return {"flow": (vt - ut).square().mean()}
+
+    def embed(self, population: PopulationBatch) -> Context | None:
+        """The context of one population from subsamples of it; None without an embedder."""
+        context = self._context(population)
+        return None if context is None else context.merged()
+
+    def prepare(self, population: PopulationBatch, condition: ConditionBatch) -> Told:
+        """All that the field needs for one population under one condition.
+
+        Args:
+            population: Subsamples of the control population (see `embedders.cover`).
+            condition: One condition, b = 1.
+        """
+        return Told(self.encoder(condition), self.embed(population))
+
+    def transport(self, x0: Float[Tensor, "n d"], told: Told, solver: SolverConfig) -> Transported:
+        """Carry control cells to the treated state.
+
+        Args:
+            x0: Any chunk of the population, units of the data, shape [n, d].
+            told: From `prepare`.
+            solver: How to integrate.
+
+        Raises:
+            NumericalError: If the integration fails.
+        """
+
+        def velocity(t: Float[Tensor, ""], x: Float[Tensor, "1 n d"]) -> Float[Tensor, "1 n d"]:
+            return self._velocity(x, t.expand(x.shape[:2]), told)
+
+        end = integrate(velocity, self.standardizer(x0).unsqueeze(0), solver)
+        return Transported(self.standardizer.inverse(end.cells.squeeze(0)), end.n_evaluations)
+
+    def _coupled(
+        self, x0: Float[Tensor, "b n d"], x1: Float[Tensor, "b n d"], paired: Tensor, rng: torch.Generator
+    ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b n d"]]:
+        sources, targets = [], []
+        for a, b, given in zip(x0, x1, paired.tolist(), strict=True):
+            if given:
+                sources.append(a)
+                targets.append(b)
+                continue
+            i, j = self.coupling.sample(a, b, rng)
+            sources.append(a[i.to(a.device)])
+            targets.append(b[j.to(b.device)])
+        return torch.stack(sources), torch.stack(targets)
+
+    def _context(self, population: PopulationBatch) -> Context | None:
+        if self.embedder is None:
+            return None
+        return self.embedder(population._replace(cells=self.standardizer(population.cells)))
+
+    def _told(self, population: PopulationBatch, condition: ConditionBatch) -> Told:
+        return Told(self.encoder(condition), self._context(population))
+
+    def _velocity(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"], told: Told) -> Float[Tensor, "b n d"]:
+        context = None if told.context is None else told.context.query(x, t)
+        return self.field(x, t, told.condition, context)
+
+
+def build(config: FlowMatchingConfig, shape: ModelShape, embedder: Choice | None = None) -> FlowMatching:
+    """A flow-matching method from its configuration.
+
+    Args:
+        config: Parts and sizes.
+        shape: Sizes of the data.
+        embedder: What the field is told of the population, if anything.
+    """
+    return FlowMatching(
+        shape=shape,
+        field=config.field,
+        encoder=Catalog("conditions").build(config.condition, shape),
+        coupling=Catalog("couplings").build(config.coupling),
+        embedder=None if embedder is None else Catalog("embedders").build(embedder, shape),
+    )

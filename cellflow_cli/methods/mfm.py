@@ -1,0 +1,25 @@
+"""Meta flow matching: the field is told an embedding of the whole control population."""
+
+from dataclasses import dataclass, field
+
+from cellflow_cli.catalog import Choice, Entry
+from cellflow_cli.embedders.knn_graph import KnnGraphConfig
+from cellflow_cli.methods._flow_matching import FlowMatching, FlowMatchingConfig, build
+from cellflow_cli.types import ModelShape
+
+
+@dataclass(frozen=True, kw_only=True)
+class MfmConfig(FlowMatchingConfig):
+    """Meta flow matching."""
+
+    embedder: Choice = field(
+        default_factory=lambda: Choice("knn-graph", KnnGraphConfig()),
+        metadata={"help": "How the control population becomes a context.", "catalog": "embedders"},
+    )
+
+
+def _build(config: MfmConfig, shape: ModelShape) -> FlowMatching:
+    return build(config, shape, embedder=config.embedder)
+
+
+METHOD = Entry(MfmConfig, _build)

@@ -1,0 +1,21 @@
+"""Trained models: learn, keep, load, predict."""
+
+from cellflow_cli.model._model import Model, load
+from cellflow_cli.model._predict import Prediction, predict, prediction
+from cellflow_cli.model._request import PredictionRequest, requested_conditions
+from cellflow_cli.model._train import Plan, plan, train
+from cellflow_cli.model._write import write_prediction
+
+__all__ = [
+    "Model",
+    "Plan",
+    "Prediction",
+    "PredictionRequest",
+    "load",
+    "plan",
+    "predict",
+    "prediction",
+    "requested_conditions",
+    "train",
+    "write_prediction",
+]

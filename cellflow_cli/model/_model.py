@@ -1,0 +1,194 @@
+"""A trained model: a method with the features, categories and summaries of its training data."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from cellflow_cli import bundle
+from cellflow_cli._version import __version__
+from cellflow_cli.baselines import Summaries
+from cellflow_cli.catalog import Catalog
+from cellflow_cli.config import RunConfig, from_dict, to_dict
+from cellflow_cli.data.split import Split
+from cellflow_cli.data.tensors import Vocabulary
+from cellflow_cli.data.transform import FeatureTransform
+from cellflow_cli.device import resolve
+from cellflow_cli.errors import BundleError, ConfigError
+from cellflow_cli.rng import scoped, stream
+from cellflow_cli.training.history import History
+from cellflow_cli.types import Condition, ModelShape
+
+if TYPE_CHECKING:
+    import anndata
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model:
+    """A trained method and all that is needed to meet a new patient; make one with `train` or `load`.
+
+    Attributes:
+        method: The trained network, in evaluation mode.
+        config: The resolved settings; `config.solver.steps` is calibrated.
+        transform: From expression to the feature space of the flow, and back.
+        shape: Treatments, doses and sizes.
+        vocabulary: Cell types and covariates.
+        split: Groups of the training part (`train` and `val`) and those held out (`test`).
+        summaries: Training populations in short, for baselines.
+        history: Logged steps.
+        run: Provenance: seed, device, versions, input hashes, times.
+    """
+
+    method: nn.Module
+    config: RunConfig
+    transform: FeatureTransform
+    shape: ModelShape
+    vocabulary: Vocabulary
+    split: Split
+    summaries: Summaries
+    history: History = field(default_factory=History)
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def id(self) -> str:
+        """Twelve hexadecimal digits that change with any weight or setting."""
+        return bundle.model_id(self.method.state_dict(), to_dict(self.config))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.method.parameters()).device
+
+    @property
+    def trained_groups(self) -> tuple[str, ...]:
+        """Groups whose treated cells the weights or their selection have seen."""
+        return tuple(sorted({*self.split.train, *self.split.val}))
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Trained combinations of treatment and dose."""
+        return tuple(
+            Condition(treatment, dose)
+            for treatment in self.shape.treatments
+            for dose in (self.shape.doses.get(treatment) or (None,))
+        )
+
+    def predict(
+        self,
+        adata: "anndata.AnnData",
+        *,
+        treatments: Sequence[str] | None = None,
+        doses: Sequence[float] | None = None,
+        samples: str | Mapping[str, Iterable[str]] = "unseen",
+        controls: bool = True,
+        seed: int = 0,
+    ) -> "anndata.AnnData":
+        """Carry the control cells of samples to treatments; see `cellflow_cli.model.predict`."""
+        from cellflow_cli.model._predict import PredictionRequest, predict
+
+        request = PredictionRequest(treatments=treatments, doses=doses, samples=samples, controls=controls, seed=seed)
+        return predict(self, adata, request)
+
+    def to(self, device: str | torch.device) -> "Model":
+        """The same model with its weights on another device (moved, not copied)."""
+        return replace(self, method=self.method.to(resolve(device)))
+
+    def save(self, folder: Path | str, *, force: bool = False) -> None:
+        """Write the model folder, whole or not at all.
+
+        Raises:
+            OutputError: If it exists without `force`, or cannot be written.
+        """
+        content = bundle.Bundle(
+            config=to_dict(self.config),
+            state=self.method.state_dict(),
+            transform=self.transform.arrays(),
+            features={
+                "transform": self.transform.to_json(),
+                "vocabulary": self.vocabulary.to_json(),
+                "shape": _shape_to_json(self.shape),
+                "split": {name: list(getattr(self.split, name)) for name in ("train", "val", "test")},
+            },
+            summaries=self.summaries.to_json(),
+            summary_arrays=self.summaries.arrays(),
+            history=self.history.to_lines(),
+            run={**self.run, "model_id": self.id},
+        )
+        bundle.write(Path(folder), content, version=__version__, force=force)
+
+
+def load(folder: Path | str, *, device: str | torch.device = "cpu") -> Model:
+    """Read a model folder.
+
+    Args:
+        folder: Written by `Model.save` or `cellflow train`.
+        device: Where the weights go; a model trained on a GPU loads anywhere.
+
+    Raises:
+        BundleError: If the folder is no model, damaged, or written by a newer version.
+        ConfigError: If the device is not there.
+    """
+    place = resolve(device)
+    content = bundle.read(Path(folder))
+    try:
+        config = from_dict(content.config)
+        shape = _shape_from_json(content.features["shape"])
+        method = build_method(config, shape)
+        transform = FeatureTransform.from_parts(content.features["transform"], content.transform)
+        vocabulary = Vocabulary.from_json(content.features["vocabulary"])
+        split = Split(**{name: tuple(groups) for name, groups in content.features["split"].items()})
+        summaries = Summaries.from_parts(content.summaries, content.summary_arrays)
+        history = History.from_lines(content.history.splitlines())
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"Expected a model of this version at `{folder}`, found: {error}. Train again or update.") from error
+    load_state(method, content.state, Path(folder))
+    return Model(
+        method=method.to(place).eval(), config=config, transform=transform, shape=shape, vocabulary=vocabulary,
+        split=split, summaries=summaries, history=history, run=content.run,
+    )  # fmt: skip
+
+
+def build_method(config: RunConfig, shape: ModelShape) -> nn.Module:
+    """An untrained method with weights drawn from the seed."""
+    with scoped(stream(config.seed, "init")):
+        return Catalog("methods").build(config.method, shape)
+
+
+def load_state(method: nn.Module, state: Mapping[str, Tensor], folder: Path) -> None:
+    """Load weights strictly.
+
+    Raises:
+        BundleError: If names or shapes differ from those of the method.
+    """
+    try:
+        method.load_state_dict(dict(state), strict=True)
+    except RuntimeError as error:
+        raise BundleError(
+            f"Expected weights that fit the configuration in `{folder}`, found: {error}. Copy the folder again."
+        ) from error
+
+
+def _shape_to_json(shape: ModelShape) -> dict[str, Any]:
+    return {
+        "n_features": shape.n_features,
+        "treatments": list(shape.treatments),
+        "doses": {name: list(doses) for name, doses in shape.doses.items()},
+        "samples": list(shape.samples),
+        "n_covariates": shape.n_covariates,
+        "n_node_features": shape.n_node_features,
+    }
+
+
+def _shape_from_json(value: Mapping[str, Any]) -> ModelShape:
+    return ModelShape(
+        n_features=int(value["n_features"]),
+        treatments=tuple(value["treatments"]),
+        doses={name: tuple(float(dose) for dose in doses) for name, doses in value["doses"].items()},
+        samples=tuple(value["samples"]),
+        n_covariates=int(value["n_covariates"]),
+        n_node_features=int(value["n_node_features"]),
+    )

@@ -1,0 +1,273 @@
+"""Prediction: control cells of an AnnData to predicted cells, part by part."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cellflow_cli._version import __version__
+from cellflow_cli.config import to_dict
+from cellflow_cli.data.columns import labels
+from cellflow_cli.data.populations import PopulationRows
+from cellflow_cli.data.tensors import PopulationReader
+from cellflow_cli.model._request import PredictionRequest, Task, tasks
+from cellflow_cli.prediction.transport import prepare, transport
+from cellflow_cli.types import Condition, Population
+
+if TYPE_CHECKING:
+    import anndata
+
+    from cellflow_cli.model._model import Model
+
+_EMPTY: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Part:
+    """Rows of the output that were made together.
+
+    Attributes:
+        obs: Their obs, one row per cell, unique names.
+        expression: Float32, shape [n, g].
+        control: The source cells in expression space, shape [n, g].
+        flow: In the feature space of the flow, shape [n, d].
+        n_clipped: Values below zero that were set to zero.
+    """
+
+    obs: pd.DataFrame
+    expression: np.ndarray
+    control: np.ndarray
+    flow: np.ndarray
+    n_clipped: int = 0
+
+
+@dataclass(eq=False, kw_only=True)
+class Prediction:
+    """A prediction about to be made: what it will hold, and an iterator over its parts.
+
+    Attributes:
+        model: The trained model.
+        adata: Data with control cells.
+        request: What to predict.
+        tasks: Control populations with their conditions.
+        warnings: Remarks for the user, kept in the output.
+        facts: Further entries of `uns["cellflow"]`, such as the command line.
+    """
+
+    model: "Model"
+    adata: "anndata.AnnData"
+    request: PredictionRequest
+    tasks: list[Task]
+    warnings: list[str]
+    facts: dict[str, Any] = field(default_factory=dict)
+    n_clipped: int = 0
+    n_values: int = 0
+    n_evaluations: int = 0
+
+    @property
+    def control_rows(self) -> np.ndarray:
+        """Positions in the data of the control rows of the output, in their order."""
+        if not self.request.controls:
+            return np.zeros(0, dtype=np.int64)
+        return np.concatenate([task.control.rows for task in self.tasks])
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the output."""
+        return len(self.control_rows) + sum(len(t.control.rows) * len(t.conditions) for t in self.tasks)
+
+    def parts(self) -> Iterator[Part]:
+        """Controls of all samples, then predicted cells, sample by sample; at most `chunk` rows each."""
+        reader = self._reader()
+        if self.request.controls:
+            for task in self.tasks:
+                yield from self._control_parts(reader, task.control)
+        for task in self.tasks:
+            population = reader.population(task.control)
+            for condition in task.conditions:
+                yield from self._predicted_parts(population, task.control, condition)
+
+    def uns(self) -> dict[str, Any]:
+        """`uns["cellflow"]`, complete once all parts were made."""
+        model, solver = self.model, self.model.config.solver
+        transform, summaries = model.transform, model.summaries.light()
+        return {
+            "version": __version__,
+            "model_id": model.id,
+            "method": model.config.method.name,
+            "seed": self.request.seed,
+            "solver": {name: value for name, value in to_dict(solver).items() if value is not None},
+            "n_evaluations": self.n_evaluations,
+            "n_clipped": self.n_clipped,
+            "fraction_clipped": self.n_clipped / max(1, self.n_values),
+            "spec": json.dumps(to_dict(model.config.data), ensure_ascii=False),
+            "transform_json": json.dumps(transform.to_json(), ensure_ascii=False),
+            "transform": {name: value for name, value in transform.arrays().items()},
+            "summaries_json": json.dumps(summaries.to_json(), ensure_ascii=False),
+            "summaries": summaries.arrays(),
+            "train_groups": np.array(model.trained_groups, dtype=object),
+            "warnings": np.array(self.warnings, dtype=object),
+            **self.facts,
+        }
+
+    def obsm(self, flow: np.ndarray) -> dict[str, np.ndarray]:
+        """Coordinates of the flow, where they are not the expression itself."""
+        return {"X_pca": flow} if self.model.transform.kind == "pca" else {}
+
+    def varm(self) -> dict[str, np.ndarray]:
+        """Principal axes, where there are any."""
+        transform = self.model.transform
+        return {"PCs": transform.components.astype(np.float32)} if transform.kind == "pca" else {}
+
+    def counts(self) -> Any:
+        """`layers["counts"]` as CSR, shape [rows, g], empty for predicted rows; None without counts."""
+        transform = self.model.transform
+        if transform.expression_kind != "counts" or not len(self.control_rows):
+            return None
+        import scipy.sparse as sp
+
+        from cellflow_cli.data.read import feature_names, values
+
+        at = pd.Index(feature_names(self.adata, transform.features)).get_indexer(pd.Index(transform.genes))
+        found = sp.csr_matrix(values(self.adata, transform.features)[self.control_rows])
+        chosen = sp.lil_matrix((found.shape[0], len(at)), dtype=np.float32)
+        known = np.flatnonzero(at >= 0)
+        chosen[:, known] = found[:, at[known]]
+        empty = sp.csr_matrix((self.n_rows - found.shape[0], len(at)), dtype=np.float32)
+        return sp.vstack([chosen.tocsr(), empty], format="csr")
+
+    def _reader(self) -> PopulationReader:
+        return PopulationReader(
+            adata=self.adata,
+            spec=self.model.config.data,
+            transform=self.model.transform,
+            vocabulary=self.model.vocabulary,
+            device=self.model.device,
+            min_coverage=self.request.min_coverage,
+        )
+
+    def _control_parts(self, reader: PopulationReader, control: PopulationRows) -> Iterator[Part]:
+        for rows in _chunks(control.rows, self.request.chunk):
+            expression = self._expression(rows)
+            flow = self.model.transform.apply(self.adata, rows, self.request.min_coverage)
+            obs = self._obs(control, rows, None)
+            yield Part(obs=obs, expression=expression, control=expression, flow=flow)
+
+    def _predicted_parts(
+        self, population: Population, control: PopulationRows, condition: Condition
+    ) -> Iterator[Part]:
+        method: Any = self.model.method
+        name = population.name
+        label = self.model.shape.samples.index(name) if name in self.model.shape.samples else -1
+        prepared = prepare(method, population, condition, self.request.seed, label)
+        for at in _chunks(np.arange(len(control.rows)), self.request.chunk):
+            cells = population.cells[torch.from_numpy(at).to(population.cells.device)]
+            moved = transport(method, cells, prepared, self.model.config.solver, self.request.chunk)
+            flow = moved.cells.cpu().numpy()
+            expression, n_clipped = self.model.transform.invert(flow)
+            rows = control.rows[at]
+            self.n_clipped += n_clipped
+            self.n_values += expression.size
+            self.n_evaluations = max(self.n_evaluations, moved.n_evaluations)
+            obs = self._obs(control, rows, condition)
+            yield Part(
+                obs=obs, expression=expression, control=self._expression(rows), flow=flow, n_clipped=n_clipped
+            )
+
+    def _expression(self, rows: np.ndarray) -> np.ndarray:
+        return self.model.transform.expression(self.adata, rows, self.request.min_coverage)
+
+    def _obs(self, control: PopulationRows, rows: np.ndarray, condition: Condition | None) -> pd.DataFrame:
+        """Obs of output rows made from the control cells at `rows`."""
+        spec = self.model.config.data
+        old = self.adata.obs.iloc[rows]
+        names = old.index.astype(str)
+        table = pd.DataFrame(index=names if condition is None else names + f":{condition.label}")
+        for position, key in enumerate(spec.sample_key):
+            table[key] = labels(old[key]) if key in old else control.sample[position]
+        for key in dict.fromkeys([spec.group, *spec.covariate_key, *([spec.cell_type_key] if spec.cell_type_key else [])]):
+            if key not in table:
+                table[key] = labels(old[key]) if key in old else control.group
+        if condition is None:
+            has_label = spec.treatment_key in old
+            table[spec.treatment_key] = labels(old[spec.treatment_key]) if has_label else spec.control[0]
+        else:
+            table[spec.treatment_key] = condition.treatment
+        if spec.dose_key is not None:
+            dose = np.nan if condition is None or condition.dose is None else condition.dose
+            table[spec.dose_key] = np.float64(dose)
+        table["cellflow_source_cell"] = names
+        table["cellflow_is_predicted"] = condition is not None
+        return table
+
+
+def prediction(
+    model: "Model", adata: "anndata.AnnData", request: PredictionRequest, facts: dict[str, Any] | None = None
+) -> Prediction:
+    """Check what is asked for against the model and the data, before anything is computed.
+
+    Raises:
+        BundleError: If the data lack features of the model.
+        ConfigError, DataError: As `tasks`.
+    """
+    made, warnings = tasks(model, adata.obs, request)
+    return Prediction(
+        model=model, adata=adata, request=request, tasks=made, warnings=warnings, facts=facts or _EMPTY
+    )
+
+
+def predict(model: "Model", adata: "anndata.AnnData", request: PredictionRequest) -> "anndata.AnnData":
+    """Carry control cells to treatments, in memory.
+
+    Args:
+        model: A trained model.
+        adata: Holds control cells of one or more samples; not modified.
+        request: What to predict.
+
+    Returns:
+        One row per control cell and condition, and the control rows: X in the model's expression
+        space, `layers["control"]`, obs with the user's columns and `cellflow_source_cell`,
+        `cellflow_is_predicted`, `uns["cellflow"]`.
+
+    Raises:
+        BundleError, ConfigError, DataError: If model, data and request do not fit.
+        NumericalError: If a cell is no longer finite.
+    """
+    import anndata
+
+    planned = prediction(model, adata, request)
+    parts = list(planned.parts())
+    flow = np.concatenate([part.flow for part in parts])
+    made = anndata.AnnData(
+        X=np.concatenate([part.expression for part in parts]),
+        obs=obs_table([part.obs for part in parts]),
+        var=pd.DataFrame(index=pd.Index(model.transform.genes, dtype=object)),
+        layers={"control": np.concatenate([part.control for part in parts])},
+        obsm=planned.obsm(flow),
+        varm=planned.varm(),
+        uns={"cellflow": planned.uns()},
+    )
+    counts = planned.counts()
+    if counts is not None:
+        made.layers["counts"] = counts
+    return made
+
+
+def obs_table(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Obs of all parts with categorical labels and unique names."""
+    table = pd.concat(list(parts))
+    if not table.index.is_unique:
+        repeat = table.groupby(level=0).cumcount().astype(str)
+        table.index = pd.Index(np.where(repeat == "0", table.index, table.index + "-" + repeat))
+    for key in table.columns:
+        if key != "cellflow_source_cell" and table[key].dtype == object:
+            table[key] = pd.Categorical(table[key])
+    return table
+
+
+def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

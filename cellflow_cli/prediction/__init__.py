@@ -1,0 +1,1 @@
+"""A trained model meets a new population."""

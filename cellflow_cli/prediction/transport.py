@@ -1,0 +1,62 @@
+"""Control cells of one sample, carried to a condition, in chunks."""
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cellflow_cli.embedders import cover
+from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.rng import stream
+from cellflow_cli.types import Condition, Population, Transported
+
+
+class Prepared(NamedTuple):
+    """A population as a method sees it, under one condition.
+
+    Attributes:
+        told: What the method's `prepare` returned.
+        condition: What is to be done.
+    """
+
+    told: Any
+    condition: Condition
+
+
+@torch.no_grad()
+def prepare(method: Any, population: Population, condition: Condition, seed: int, label: int = -1) -> Prepared:
+    """Tell a method about a population and a condition, once for all its chunks.
+
+    The subsamples that the embedder sees depend on `seed` and the sample's name only, not on the
+    order of the cells or on what else is predicted.
+
+    Args:
+        method: A trained method.
+        population: All control cells of the sample.
+        condition: A trained treatment.
+        seed: Seed of the prediction.
+        label: Code of the sample if it was trained on, else -1.
+    """
+    rng = stream(seed, "context", population.name)
+    size = method.context_cells or 1
+    blocks = cover(population, size, label, rng, at_most=64 if method.context_cells else 1)
+    covariates = population.covariates.to(population.cells).unsqueeze(0)
+    return Prepared(method.prepare(blocks, method.shape.encode([condition], covariates)), condition)
+
+
+@torch.no_grad()
+def transport(
+    method: Any, cells: Float[Tensor, "n d"], prepared: Prepared, solver: SolverConfig, chunk: int = 8192
+) -> Transported:
+    """Carry cells in chunks of at most `chunk`; the result does not depend on the chunks.
+
+    Args:
+        method: A trained method.
+        cells: Control cells, units of the data, shape [n, d].
+        prepared: From `prepare`.
+        solver: How to integrate; fixed steps, so that cells do not influence one another.
+        chunk: Cells per call, a bound on memory.
+    """
+    parts = [method.transport(part, prepared.told, solver) for part in cells.split(chunk)]
+    return Transported(torch.cat([part.cells for part in parts]), sum(part.n_evaluations for part in parts[:1]))

@@ -1,0 +1,156 @@
+"""What every metric of the catalog keeps to."""
+
+import math
+
+import pytest
+import torch
+
+from cellflow_cli.catalog import Catalog
+from cellflow_cli.metrics import Comparison, Metric, MetricValue
+
+NAMES = Catalog("metrics").names()
+ROLES = ("predicted", "target", "control")
+
+
+def load(name) -> Metric:
+    return Catalog("metrics").load(name)
+
+
+def draw(seed=0, n=40, d=5):
+    rng = torch.Generator().manual_seed(seed)
+    offsets = torch.randn(3, 1, d, dtype=torch.float64, generator=rng)
+    scales = 0.5 + torch.rand(3, 1, d, dtype=torch.float64, generator=rng)
+    return dict(
+        zip(ROLES, offsets + scales * torch.randn(3, n, d, dtype=torch.float64, generator=rng), strict=True)
+    )
+
+
+def test_the_ones_we_promise_are_there():
+    promised = {"w1", "w2", "mmd-rbf", "mmd-median", "energy", "r2-mean", "r2-delta", "r-features"}
+    assert promised | {"r2-features", "variance-ratio"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_entry_is_complete(name):
+    metric = load(name)
+    assert metric.best in {"low", "high", "one"}
+    assert metric.space in {"flow", "genes"}
+    assert metric.function.__doc__
+    assert 10 < len(Catalog("metrics").summaries()[name]) <= 110
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_answer_is_a_finite_number_and_repeats(name):
+    first, second = (load(name).function(Comparison(**draw())) for _ in range(2))
+    assert isinstance(first, MetricValue)
+    assert type(first.value) is float
+    assert math.isfinite(first.value)
+    assert first == second
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_stay_as_they_are(name):
+    given = draw()
+    before = {role: cells.clone() for role, cells in given.items()}
+    load(name).function(Comparison(**given))
+    assert all(torch.equal(given[role], before[role]) for role in ROLES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_cells_are_computed_in_float64(name):
+    single = {role: cells.float() for role, cells in draw().items()}
+    double = {role: cells.double() for role, cells in single.items()}
+    assert load(name).function(Comparison(**single)) == load(name).function(Comparison(**double))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_order_of_cells_does_not_matter(name):
+    given = draw()
+    rng = torch.Generator().manual_seed(1)
+    shuffled = {role: cells[torch.randperm(len(cells), generator=rng)] for role, cells in given.items()}
+    value = load(name).function(Comparison(**given)).value
+    assert load(name).function(Comparison(**shuffled)).value == pytest.approx(value, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_symmetric_where_it_says_so(name):
+    given = draw()
+    swapped = {**given, "predicted": given["target"], "target": given["predicted"]}
+    value, other = (load(name).function(Comparison(**cells)).value for cells in (given, swapped))
+    if load(name).symmetric:
+        assert other == pytest.approx(value, rel=1e-9)
+    else:
+        assert other != pytest.approx(value, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_truth_beats_a_distorted_truth(name):
+    target = draw()["target"]
+    control = (
+        target
+        - 2
+        + torch.randn(target.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    )
+    distorted = 3 * target.flip(1).cumsum(1)
+    good, bad = (
+        load(name).function(Comparison(predicted=cells, target=target, control=control)).value
+        for cells in (target.flip(0), distorted)
+    )
+    match load(name).best:
+        case "low":
+            assert good < bad
+        case "high":
+            assert good > bad
+            assert good == pytest.approx(1, rel=1e-9)
+        case "one":
+            assert good == pytest.approx(1, rel=1e-9)
+            assert abs(good - 1) < abs(bad - 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "case", ["one cell each", "one feature", "all cells equal", "target all equal", "no control"]
+)
+def test_degenerate_input_gives_a_number_or_a_reason(name, case):
+    given = draw()
+    match case:
+        case "one cell each":
+            given = {role: cells[:1] for role, cells in given.items()}
+        case "one feature":
+            given = {role: cells[:, :1] for role, cells in given.items()}
+        case "all cells equal":
+            given = {role: torch.full_like(cells, 0.1) for role, cells in given.items()}
+        case "target all equal":
+            given["target"] = torch.full_like(given["target"], 0.1)
+        case "no control":
+            given["control"] = given["control"][:0]
+    value, reason = load(name).function(Comparison(**given))
+    if value is None:
+        assert len(reason) > 10
+    else:
+        assert math.isfinite(value)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", NAMES)
+def test_gpu_agrees_with_cpu(name):
+    given = draw(n=300, d=20)
+    on_gpu = Comparison(**{role: cells.cuda() for role, cells in given.items()})
+    value = load(name).function(Comparison(**given)).value
+    assert load(name).function(on_gpu).value == pytest.approx(value, rel=1e-9, abs=1e-12)
+
+
+def test_comparison_refuses_cells_that_do_not_fit():
+    given = draw()
+    with pytest.raises(ValueError, match="differ in width"):
+        Comparison(**{**given, "control": given["control"][:, :2]})
+    with pytest.raises(ValueError, match=r"genes of target need shapes"):
+        Comparison(**given, target_genes=given["target"][:3])
+
+
+def test_matrices_are_computed_once():
+    comparison = Comparison(**draw())
+    assert comparison.between is comparison.between
+    assert comparison.within_target is comparison.within_target
+    assert comparison.correlations is comparison.correlations
