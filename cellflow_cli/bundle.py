@@ -24,7 +24,9 @@ from cellflow_cli.errors import BundleError
 from cellflow_cli.files import replaced_folder
 
 FORMAT = 1
-_JSON = ("config", "features", "summaries", "run")
+MARKER = "config.json"
+"""The file by which a model folder is known."""
+_JSON = ("features", "summaries", "run")
 _TENSORS = ("weights", "summaries")
 
 
@@ -72,25 +74,25 @@ def write(folder: Path, bundle: Bundle, *, version: str, force: bool) -> None:
         force: Whether an existing model folder may be replaced.
 
     Raises:
-        OutputError: If the folder exists without `force`, or cannot be written.
+        OutputError: If the folder exists without `force` or is no model folder, or cannot be written.
     """
     from safetensors.torch import save_file
 
     weights = {f"method.{name}": _owned(value) for name, value in bundle.state.items()}
-    weights |= {f"transform.{name}": torch.from_numpy(np.array(v)) for name, v in bundle.transform.items()}
+    weights |= {f"transform.{name}": _row_major(v) for name, v in bundle.transform.items()}
     texts = {
         "config": {"format": FORMAT, "cellflow_version": version, "config": bundle.config},
         "features": bundle.features,
         "summaries": bundle.summaries,
         "run": bundle.run,
     }
-    with replaced_folder(folder, force=force) as temporary:
+    with replaced_folder(folder, force=force, marker=MARKER) as temporary:
         for name, value in texts.items():
             text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
             (temporary / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         (temporary / "history.jsonl").write_text(bundle.history, encoding="utf-8")
         save_file(weights, temporary / "weights.safetensors")
-        numbers = {name: torch.from_numpy(np.array(v)) for name, v in bundle.summary_arrays.items()}
+        numbers = {name: _row_major(value) for name, value in bundle.summary_arrays.items()}
         save_file(numbers, temporary / "summaries.safetensors")
 
 
@@ -103,17 +105,13 @@ def read(folder: Path) -> Bundle:
     folder = Path(folder)
     if not folder.is_dir():
         raise BundleError(f"Expected a model folder at `{folder}`, found {_what(folder)}. Make one with `cellflow train`.")
+    config = _json(folder / MARKER)
+    _check_format(config, folder)  # before the rest, which a newer version may have laid out otherwise
     texts = {name: _json(folder / f"{name}.json") for name in _JSON}
-    found = texts["config"].get("format")
-    if not isinstance(found, int) or found > FORMAT:
-        raise BundleError(
-            f"Expected a model folder of format {FORMAT} or older at `{folder}`, found format {found!r} written by "
-            f"cellflow-cli {texts['config'].get('cellflow_version')}. Update cellflow-cli."
-        )
     tensors = {name: _tensors(folder / f"{name}.safetensors") for name in _TENSORS}
     weights = tensors["weights"]
     return Bundle(
-        config=_part(texts["config"], "config", folder),
+        config=_part(config, "config", folder),
         state=_under(weights, "method."),
         transform={name: value.numpy() for name, value in _under(weights, "transform.").items()},
         features=texts["features"],
@@ -122,6 +120,24 @@ def read(folder: Path) -> Bundle:
         history=_text(folder / "history.jsonl"),
         run=texts["run"],
     )
+
+
+def _check_format(config: Mapping[str, Any], folder: Path) -> None:
+    found = config.get("format")
+    if not isinstance(found, int):
+        raise BundleError(
+            f"Expected a model folder at `{folder}`, found a `{MARKER}` without a format number. "
+            "Is this the folder that `cellflow train` wrote?"
+        )
+    if found > FORMAT:
+        raise BundleError(
+            f"Expected a model folder of format {FORMAT} or older at `{folder}`, found format {found} written "
+            f"by cellflow-cli {config.get('cellflow_version')}. Update cellflow-cli."
+        )
+
+
+def _row_major(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(values, order="C"))  # safetensors takes no other layout
 
 
 def _owned(value: Tensor) -> Tensor:

@@ -84,14 +84,25 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings where `high` wins; choosing another `name` drops the settings of the old one."""
+    """Nested settings where `high` wins; choosing another `name` drops the settings of the old one.
+
+    Text where the other side has a table is a name: `method = "fm"` below `method.field.width=64`.
+    """
     result = dict(low)
     if "name" in high and "name" in low and high["name"] != low["name"]:
         result = {}
     for key, value in high.items():
         below = result.get(key)
-        result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+        if isinstance(below, Mapping | str) and isinstance(value, Mapping | str) and below != value:
+            both_text = isinstance(below, str) and isinstance(value, str)
+            result[key] = value if both_text else merged(_named(below), _named(value))
+        else:
+            result[key] = value
     return result
+
+
+def _named(setting: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    return {"name": setting} if isinstance(setting, str) else setting
 
 
 def _plain(value: Any) -> Any:
@@ -127,8 +138,15 @@ def _dataclass(cls: type, settings: Any, at: str, default: Any = None) -> Any:
     hints = _hints(cls)
     values: dict[str, Any] = {} if default is None else {n: getattr(default, n) for n in fields}
     for key, value in settings.items():
-        values[key] = _value(hints[key], value, _join(at, key), fields[key], values.get(key))
+        below = values[key] if key in values else _default(fields[key])
+        values[key] = _value(hints[key], value, _join(at, key), fields[key], below)
     return cls(**values)
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
 
 
 def _value(hint: Any, value: Any, at: str, field: "dataclasses.Field[Any]", default: Any) -> Any:
@@ -139,12 +157,13 @@ def _value(hint: Any, value: Any, at: str, field: "dataclasses.Field[Any]", defa
     return _scalar(hint, value, at)
 
 
-def _choice(field: "dataclasses.Field[Any]", value: Any, at: str, default: Choice | None) -> Choice:
+def _choice(field: "dataclasses.Field[Any]", value: Any, at: str, base: Choice) -> Choice:
     if isinstance(value, Choice):
         return value
-    settings = {"name": value} if isinstance(value, str) else dict(value)
+    if not isinstance(value, Mapping | str):
+        raise ConfigError(f"Expected a name or a table of settings at `{at}`, found {value!r}.")
+    settings = dict(_named(value))
     catalog = Catalog(field.metadata["catalog"])
-    base = default or typing.cast(Choice, field.default_factory())  # type: ignore[misc]
     name = settings.pop("name", base.name)
     if not isinstance(name, str):
         raise ConfigError(f"Expected a name at `{at}.name`, found {name!r}.")
@@ -158,9 +177,8 @@ def _scalar(hint: Any, value: Any, at: str) -> Any:
         return None
     for option in options:
         if typing.get_origin(option) is tuple:
-            items = [value] if isinstance(value, str) else value
-            if isinstance(items, list | tuple):
-                return tuple(_scalar(typing.get_args(option)[0], item, at) for item in items)
+            items = value if isinstance(value, list | tuple) else [value]
+            return tuple(_scalar(typing.get_args(option)[0], item, at) for item in items)
         elif option is float and isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
         elif option is not type(None) and type(value) is option:

@@ -5,6 +5,11 @@ import torch
 from cellflow_cli.errors import ConfigError
 
 
+def gpus_in_use() -> list[int]:
+    """Indices of the GPUs that this process has touched: all of them, or none."""
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+
+
 def resolve(name: str | torch.device = "auto") -> torch.device:
     """The device called `name`.
 

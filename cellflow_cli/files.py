@@ -11,31 +11,24 @@ from pathlib import Path
 from cellflow_cli.errors import OutputError
 
 
-def check_writable(path: Path, *, force: bool) -> None:
+def check_writable(path: Path, *, force: bool, marker: str | None = None) -> None:
     """Refuse an output that exists or whose folder cannot be written, before any work is done.
 
     Args:
         path: File or folder to be written.
         force: Whether an existing one may be replaced.
+        marker: A file that a folder of this kind holds; a folder without it is never replaced, nor
+            is a file by a folder, so that `--force` with a slip in the path costs nobody their data.
 
     Raises:
-        OutputError: If it exists and `force` is not given, or its parent is missing or read-only.
+        OutputError: If it exists and may not be replaced, or its parent is missing or read-only.
     """
     path = Path(path)
-    if path.exists() and not force:
-        raise OutputError(
-            f"Expected a new path for the output, found an existing one: `{path}`. "
-            "Nothing was changed. Choose another with `--output`, or replace it with `--force`."
-        )
     parent = path.absolute().parent
-    if not parent.exists():
-        try:
-            parent.mkdir(parents=True)
-        except OSError as error:
-            raise _unwritable(path, error) from error
-    if not parent.is_dir():
-        raise OutputError(f"Expected a folder at `{parent}`, found a file. Choose another `--output`.")
     try:
+        if path.exists():
+            _check_replaceable(path, force, marker)
+        parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:
@@ -51,6 +44,11 @@ def replaced_file(path: Path, *, force: bool) -> Iterator[Path]:
     """
     path = Path(path)
     check_writable(path, force=force)
+    if path.is_dir():
+        raise OutputError(
+            f"Expected the path of a file, found a folder: `{path}`. Nothing was changed. "
+            "Choose another with `--output`."
+        )
     temporary = _sibling(path)
     try:
         yield temporary
@@ -64,17 +62,22 @@ def replaced_file(path: Path, *, force: bool) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replaced_folder(path: Path, *, force: bool) -> Iterator[Path]:
+def replaced_folder(path: Path, *, force: bool, marker: str | None = None) -> Iterator[Path]:
     """A temporary sibling folder to fill; it takes the place of `path` if the block ends well.
 
     A folder that exists is moved aside first and removed last, so that at any moment one whole
     folder is there.
 
+    Args:
+        path: The folder.
+        force: Whether an existing one may be replaced.
+        marker: A file without which an existing folder is not replaced (see `check_writable`).
+
     Raises:
-        OutputError: If `path` exists without `force`, or writing fails for reasons of the disk.
+        OutputError: If `path` exists and may not be replaced, or writing fails for reasons of the disk.
     """
     path = Path(path)
-    check_writable(path, force=force)
+    check_writable(path, force=force, marker=marker)
     temporary, aside = _sibling(path), _sibling(path)
     try:
         temporary.mkdir()
@@ -87,15 +90,30 @@ def replaced_folder(path: Path, *, force: bool) -> Iterator[Path]:
             path.replace(aside)
         temporary.replace(path)
     except OSError as error:
-        if aside.exists() and not path.exists():
-            aside.replace(path)
         raise _unwritable(path, error) from error
     finally:
+        if aside.exists() and not path.exists():  # stopped between the two renames
+            aside.replace(path)
         for left in (temporary, aside):
             if left.is_dir():
                 shutil.rmtree(left)
             else:
                 left.unlink(missing_ok=True)
+
+
+def _check_replaceable(path: Path, force: bool, marker: str | None) -> None:
+    if not force:
+        raise OutputError(
+            f"Expected a new path for the output, found an existing one: `{path}`. "
+            "Nothing was changed. Choose another with `--output`, or replace it with `--force`."
+        )
+    if marker is None or (path.is_dir() and ((path / marker).exists() or not any(path.iterdir()))):
+        return
+    found = "a folder without it" if path.is_dir() else "a file"
+    raise OutputError(
+        f"Expected `{path}` to be a folder with `{marker}`, which `--force` would replace, found {found}. "
+        "Nothing was changed. Choose another with `--output`, or remove it yourself."
+    )
 
 
 def _sibling(path: Path) -> Path:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import torch
 
+from cellflow_cli.device import gpus_in_use
+
 NAMES = ("init", "batches", "coupling", "dropout", "evaluation")
 
 
@@ -33,9 +35,10 @@ def streams(seed: int) -> dict[str, torch.Generator]:
 def scoped(rng: torch.Generator) -> Iterator[None]:
     """Run a block whose draws come from torch's global state (initialisation, dropout) off `rng`.
 
-    The global state of the CPU and of every CUDA device is put back afterwards.
+    The global state of the CPU and of every GPU in use is put back afterwards; a GPU that nobody
+    has touched is left asleep.
     """
     seed = int(torch.randint(2**62, (), generator=rng))
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=gpus_in_use()):
         torch.manual_seed(seed)
         yield

@@ -40,7 +40,7 @@ def data_option(name: str) -> Any:
 
 Data = Annotated[
     list[Path],
-    typer.Argument(metavar="DATA...", help="h5ad files or zarr folders.", rich_help_panel=INPUT),
+    typer.Argument(metavar="DATA", help="h5ad files or zarr folders."),
 ]
 TreatmentKey = Annotated[str | None, data_option("treatment_key")]
 Control = Annotated[list[str] | None, data_option("control")]
@@ -71,6 +71,13 @@ Json = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.", rich_help_panel=COMPUTE)]
+Device = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", rich_help_panel=COMPUTE)
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Replace an existing output.", show_default=False, rich_help_panel=OUTPUT),
+]
 
 
 def given(**settings: Any) -> dict[str, Any]:

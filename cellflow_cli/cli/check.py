@@ -126,15 +126,16 @@ def _overview_lines(overview: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("train", f"{len(split['train'])} groups"),
             *((name, ", ".join(split[name])) for name in ("val", "test") if split[name]),
         ]
-    minutes = overview["seconds_per_1000_steps"] / 60
-    lines.append(
-        (
-            "estimate",
-            f"{overview['memory_gib']} GiB memory; {overview['prepare_seconds']:.0f} s to prepare, about "
-            f"{minutes:.1f} min per 1,000 training steps on two CPU cores",
-        )
-    )
+    if "memory_gib" in overview:
+        lines.append(("estimate", _estimate_text(overview)))
     return lines
+
+
+def _estimate_text(overview: Mapping[str, Any]) -> str:
+    return (
+        f"{overview['memory_gib']} GiB memory; {overview['prepare_seconds']:.0f} s to prepare, about "
+        f"{overview['seconds_per_1000_steps'] / 60:.1f} min per 1,000 training steps on two CPU cores"
+    )
 
 
 def _show_populations(report: "CheckReport") -> None:

@@ -57,3 +57,16 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return escape("" if value is None else str(value))
+
+
+def say_out(text: str, bold: bool = False) -> None:
+    """One line of a result that people asked for, on standard output; empty text prints nothing."""
+    if text:
+        Console(highlight=False, soft_wrap=True).print(text, style="bold" if bold else None, markup=False)
+
+
+def fail(message: str) -> None:
+    """An error for people; shown even when quiet."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("Error:", style="bold red", end=" ")
+    console.print(message, markup=False)

@@ -1,87 +1,85 @@
 """`cellflow evaluate`: how good a prediction is, beside baselines and the noise floor."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from cellflow_cli.cli import _options as opt
+from cellflow_cli.cli import console
 
+if TYPE_CHECKING:
     from cellflow_cli.evaluation.scores import Scores
 
 _BEST = {"low": "low", "high": "high", "one": "1"}
 
 
 def evaluate(
-    predicted: Annotated[
-        Path, typer.Argument(metavar="PRED", help="Prediction, written by `cellflow predict`.")
-    ],
+    predicted: Annotated[Path, typer.Argument(metavar="PRED", help="Prediction of `cellflow predict`.")],
     truth: Annotated[
-        Path, typer.Argument(metavar="TRUTH", help="Measured cells; may hold other samples too.")
+        Path, typer.Argument(metavar="TRUTH", help="Measured cells; other samples in it are left aside.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the report.", rich_help_panel="Output")
+        Path,
+        typer.Option("--output", "-o", metavar="REPORT", help="Folder to write.", rich_help_panel=opt.OUTPUT),
     ],
     model: Annotated[
         Path | None,
-        typer.Option(help="Model folder, where PRED lacks the training summaries.", rich_help_panel="Input"),
+        typer.Option(
+            metavar="MODEL",
+            help="Model folder, where PRED lacks the training summaries.",
+            rich_help_panel=opt.INPUT,
+        ),
     ] = None,
     metrics: Annotated[
         list[str] | None,
         typer.Option(
-            help="Metrics, repeatable or separated by commas; default: all of `cellflow list metrics`.",
-            rich_help_panel="Model",
+            metavar="NAME,..",
+            help="Metrics of `cellflow list metrics`; repeatable, or separated by commas.",
+            show_default="all",
+            rich_help_panel=opt.COMPUTE,
         ),
     ] = None,
     scale: Annotated[
         bool | None,
         typer.Option(
             "--scale/--no-scale",
-            help="Divide features by their training spread; default: yes, but not for components (pca:K).",
-            rich_help_panel="Model",
+            help="Divide features by their training spread.",
+            show_default="yes, but not components (pca:K)",
+            rich_help_panel=opt.COMPUTE,
         ),
     ] = None,
     max_cells: Annotated[
-        int, typer.Option(min=2, help="Most cells on either side of a comparison.", rich_help_panel="Compute")
+        int,
+        typer.Option(min=2, help="Most cells on either side of a comparison.", rich_help_panel=opt.COMPUTE),
     ] = 2500,
-    seed: Annotated[int, typer.Option(help="Seed of the subsamples.", rich_help_panel="Compute")] = 0,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda or cuda:1.", rich_help_panel="Compute")
-    ] = "auto",
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an existing report.", rich_help_panel="Output")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as JSON on stdout.", rich_help_panel="Output")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing but errors.", rich_help_panel="Output")
-    ] = False,
+    seed: opt.Seed = 0,
+    device: opt.Device = "auto",
+    force: opt.Force = False,
+    as_json: opt.Json = False,
 ) -> None:
     """Hold a prediction against measured cells: metrics, baselines and the noise floor.
 
     Populations are paired by sample columns, treatment and dose. Writes scores.csv (every number)
     and summary.json (means over groups).
+
+    Example: cellflow evaluate predicted.h5ad measured.h5ad -o report
     """
-    from cellflow_cli.cli import console
-    from cellflow_cli.cli._device import resolve
     from cellflow_cli.data.read import read
-    from cellflow_cli.evaluation._output import check_folder
+    from cellflow_cli.device import resolve
     from cellflow_cli.evaluation.provenance import read_provenance
     from cellflow_cli.evaluation.score import score
+    from cellflow_cli.evaluation.scores import check_report
 
-    if quiet:
-        console.set_quiet(True)
-    check_folder(output, force)
+    check_report(output, force=force)
     asked = _names(metrics)
     where = resolve(device)
-    stored = _model_parts(model)
     prediction = read([predicted])
-    measured = read([truth], features=read_provenance(prediction).spec.features)
+    provenance = read_provenance(prediction)
+    stored = _model_parts(model, provenance.facts.get("model_id")) if model else {}
+    measured = read([truth], features=provenance.spec.features)
     with _progress() as on_progress:
         scores = score(
             prediction, measured, **stored, metrics=asked, max_cells=max_cells, seed=seed, device=where,
@@ -106,21 +104,28 @@ def _names(metrics: list[str] | None) -> list[str] | None:
     return list(dict.fromkeys(names)) or None
 
 
-def _model_parts(model: Path | None) -> dict[str, Any]:
-    """Transform and training summaries of a model folder, if one was named."""
-    if model is None:
-        return {}
+def _model_parts(folder: Path, model_id: str | None) -> dict[str, Any]:
+    """Transform and training summaries of the model folder that made the prediction.
+
+    Raises:
+        BundleError: If the folder is no model.
+        ConfigError: If it is another model than the one that made the prediction.
+    """
+    from cellflow_cli.errors import ConfigError
     from cellflow_cli.model import load
 
-    loaded = load(model)
-    return {"transform": loaded.transform, "summaries": loaded.summaries}
+    model = load(folder)
+    if model_id is not None and model_id != model.id:
+        raise ConfigError(
+            f"Expected the model {model_id} that made the prediction, found {model.id} in `{folder}`. "
+            "Choose its folder with `--model`, or predict again."
+        )
+    return {"transform": model.transform, "summaries": model.summaries}
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int, str], None]]:
     """A bar in a terminal, otherwise one plain line per condition."""
-    from cellflow_cli.cli import console
-
     screen = console.stderr()
     if not screen.is_terminal:
         yield lambda done, total, what: console.say(f"{done + 1}/{total} {what}") if done < total else None
@@ -136,10 +141,8 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
         )
 
 
-def _show(scores: Scores, summary: dict[str, Any], output: Path) -> None:
+def _show(scores: "Scores", summary: dict[str, Any], output: Path) -> None:
     """The table of means over groups, comparisons, remarks, and where the files are."""
-    from cellflow_cli.cli import console
-
     n_groups, n = len(summary["groups"]), summary["n_cells"]
     sizes = f"{n['min']}" if n["min"] == n["max"] else f"{n['min']} to {n['max']}"
     title = (
@@ -165,7 +168,7 @@ def _mean(summary: dict[str, Any], row: str, metric: str) -> object:
     return "–" if mean is None else mean
 
 
-def _reasons(scores: Scores, summary: dict[str, Any]) -> list[str]:
+def _reasons(scores: "Scores", summary: dict[str, Any]) -> list[str]:
     """For each row that lacks values: in how many conditions, and the first reason."""
     found: dict[str, list[str]] = {}
     for row in scores.rows:
@@ -176,7 +179,7 @@ def _reasons(scores: Scores, summary: dict[str, Any]) -> list[str]:
     return [f"{text}: {', '.join(metrics)}" for text, metrics in found.items()]
 
 
-def _fail_if_missing(scores: Scores, asked: list[str], output: Path) -> None:
+def _fail_if_missing(scores: "Scores", asked: list[str], output: Path) -> None:
     """Raise if a metric asked for by name has no value for the prediction somewhere.
 
     Raises:

@@ -48,9 +48,10 @@ class Dose(nn.Module):
     def forward(self, condition: ConditionBatch) -> Float[Tensor, "b c"]:
         """Encoded conditions, shape [b, width], dtype of the covariates."""
         code, dtype = condition.treatment, condition.covariates.dtype
-        dose = torch.maximum(condition.dose.to(dtype), self.floor[code].to(dtype))
-        z = (dose.log() - self.center[code]) / self.spread[code]
-        z = torch.where(condition.dose.isnan(), torch.zeros_like(z), z).to(dtype)
+        unknown = condition.dose.isnan()
+        dose = torch.where(unknown, 1.0, condition.dose).to(dtype)  # no NaN may reach a gradient
+        dose = torch.maximum(dose, self.floor[code].to(dtype))
+        z = ((dose.log() - self.center[code]) / self.spread[code]).to(dtype).masked_fill(unknown, 0.0)
         hot = nn.functional.one_hot(code, self.n_treatments).to(dtype)
         return torch.cat([hot, hot * z.unsqueeze(-1), condition.covariates], dim=-1)
 

@@ -17,6 +17,7 @@ from cellflow_cli.data.populations import (
     PopulationRows,
     PopulationTable,
     all_populations,
+    ambiguous_pairs,
     crossed,
     empty,
     small,
@@ -26,7 +27,7 @@ from cellflow_cli.data.populations import (
     without,
 )
 from cellflow_cli.data.read import common_features, duplicate_names, joined_obs
-from cellflow_cli.data.schema import DataSpec, parse_features
+from cellflow_cli.data.schema import MAX_PLAIN_FEATURES, DataSpec, parse_features
 from cellflow_cli.data.split import Split, split_findings, split_groups
 from cellflow_cli.data.survey import Survey, matrix_findings, survey, total_tally
 from cellflow_cli.errors import CellflowError, DataError, listed
@@ -131,13 +132,15 @@ def _report(
 
 
 def _populations(obs: pd.DataFrame, spec: DataSpec) -> tuple[PopulationTable, list[Finding]]:
-    """All sound populations, and findings about the others; what the user lets go is only a warning."""
+    """The populations, less those that the user lets go, and findings about them."""
     table = all_populations(obs, spec)
-    found = crossed(table, spec)
+    found = crossed(table, spec) + ambiguous_pairs(table, obs, spec)
     found += _let_go(unpaired(table), spec.drop_unpaired, "--drop-unpaired")
-    table = without(table, {population.title for population in unpaired_populations(table)})
+    if spec.drop_unpaired:
+        table = without(table, unpaired_populations(table))
     found += _let_go(small(table, spec), spec.drop_small, "--drop-small")
-    table = without(table, {population.title for population in small_populations(table, spec)})
+    if spec.drop_small:
+        table = without(table, small_populations(table, spec))
     return table, [*found, *empty(table, obs, spec)]
 
 
@@ -232,15 +235,17 @@ def _sizes(surveys: Sequence[Survey], features: str) -> dict[str, Any]:
     """Cells, features, what they look like, and what reading them takes."""
     n_cells = sum(len(part.obs) for part in surveys)
     n_inputs = len(common_features([part.names for part in surveys]))
-    n_features = parse_features(features).n_components or n_inputs
+    n_components = parse_features(features).n_components
+    n_features = n_components or n_inputs
     n_bytes = sum(part.n_bytes for part in surveys)
+    too_wide = n_features > MAX_PLAIN_FEATURES and not n_components
     return {
         "files": [name for part in surveys for name in part.obs.attrs["files"]],
         "cells": n_cells,
         "features_in_file": n_inputs,
         "features_of_flow": n_features,
         "looks_like": total_tally(surveys).looks_like,
-        **_estimates(n_cells, n_features, n_bytes, bool(parse_features(features).n_components)),
+        **({} if too_wide else _estimates(n_cells, n_features, n_bytes, bool(n_components))),
     }
 
 

@@ -117,15 +117,30 @@ def _check_anndata(group: Any, path: Path) -> None:
         )
 
 
+def load(element: Any) -> Any:
+    """Read an element of an open file into memory.
+
+    Raises:
+        OSError: For anything that anndata stumbles over, since damaged data can raise any exception;
+            `opened` turns it into an error that names the file.
+    """
+    try:
+        return read_elem(element)
+    except Exception as error:
+        raise OSError(_first_line(error)) from error
+
+
 def frame(group: Any, name: str, path: Path) -> pd.DataFrame:
     """Obs or var of an open file, its index as text; `attrs["files"]` remembers the file for messages.
 
     Raises:
         DataError: If obs has no row.
     """
-    table = read_elem(group[name])
+    table = load(group[name])
     table.index = pd.Index([str(value) for value in table.index], dtype=object)
     table.attrs["files"] = [path.name]
+    if (table.index == "").any():
+        raise OSError(f"the names of {name} are incomplete")
     if name == "obs" and len(table) == 0:
         raise DataError(
             f"Expected cells, found none (0 rows of obs). File `{path}`. Choose a file with cells."

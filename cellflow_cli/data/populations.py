@@ -106,13 +106,13 @@ def population_table(obs: pd.DataFrame, spec: DataSpec) -> PopulationTable:
     """
     raise_first(column_findings(obs, spec))
     table = all_populations(obs, spec)
-    raise_first(crossed(table, spec))
+    raise_first(crossed(table, spec) + ambiguous_pairs(table, obs, spec))
     if not spec.drop_unpaired:
         raise_first(unpaired(table))
-    table = without(table, {population.title for population in unpaired_populations(table)})
+    table = without(table, unpaired_populations(table))
     if not spec.drop_small:
         raise_first(small(table, spec))
-    table = without(table, {population.title for population in small_populations(table, spec)})
+    table = without(table, small_populations(table, spec))
     raise_first(empty(table, obs, spec))
     return table
 
@@ -139,7 +139,7 @@ def control_table(
     raise_first(crossed(table, spec))
     if not spec.drop_small:
         raise_first(small(table, spec))
-    kept = without(table, {population.title for population in small_populations(table, spec)}).controls
+    kept = without(table, small_populations(table, spec)).controls
     if not kept:
         raise DataError(
             f"Expected control populations of at least {spec.min_cells} cells, found none.{where(obs)} "
@@ -169,6 +169,25 @@ def crossed(table: PopulationTable, spec: DataSpec) -> list[Finding]:
         f"{listed(distinct(groups))} in {' | '.join(match)!r}. Held-out cells would be seen in training."
     )
     return [Finding("error", what, f"Add `--match-key {spec.group}`, or choose another `--group-key`.")]
+
+
+def ambiguous_pairs(table: PopulationTable, obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
+    """The finding that a number of the pairs column occurs twice within one population."""
+    if not spec.pairs_key:
+        return []
+    numbers = pd.to_numeric(obs[spec.pairs_key])
+    for population in (*table.controls, *table.treated):
+        held = numbers.iloc[population.rows].dropna()
+        if not held.is_unique:
+            twice = held[held.duplicated()].unique().tolist()
+            what = (
+                f'Expected each number of `obs["{spec.pairs_key}"]` once within a population, found '
+                f"{listed(twice, 3)} more than once in {population.title!r}.{where(obs)}"
+            )
+            return [
+                Finding("error", what, "Number the pairs within each sample, or leave out `--pairs-key`.")
+            ]
+    return []
 
 
 def unpaired_populations(table: PopulationTable) -> list[PopulationRows]:
@@ -218,16 +237,16 @@ def empty(table: PopulationTable, obs: pd.DataFrame, spec: DataSpec) -> list[Fin
     return [Finding("error", what, f"Check `--treatment-key {spec.treatment_key}` and `--control`.")]
 
 
-def without(table: PopulationTable, titles: set[str]) -> PopulationTable:
-    """The table less the named populations, and less the treated ones that lose their control by it."""
-    if not titles:
+def without(table: PopulationTable, populations: Sequence[PopulationRows]) -> PopulationTable:
+    """The table less some populations, and less the treated ones that lose their control by it."""
+    if not populations:
         return table
-    controls = tuple(p for p in table.controls if p.title not in titles)
-    rest = PopulationTable(controls, tuple(p for p in table.treated if p.title not in titles), table.matched)
-    orphans = {population.title for population in unpaired_populations(rest)}
-    treated = tuple(p for p in rest.treated if p.title not in orphans)
-    gone = (p.title for p in (*table.controls, *table.treated) if p.title in titles | orphans)
-    return PopulationTable(controls, treated, table.matched, (*table.dropped, *gone))
+    gone = set(populations)
+    controls = tuple(p for p in table.controls if p not in gone)
+    gone |= set(unpaired_populations(PopulationTable(controls, table.treated, table.matched)))
+    treated = tuple(p for p in table.treated if p not in gone)
+    titles = tuple(p.title for p in (*table.controls, *table.treated) if p in gone)
+    return PopulationTable(controls, treated, table.matched, (*table.dropped, *titles))
 
 
 def _controls(obs: pd.DataFrame, spec: DataSpec) -> tuple[PopulationRows, ...]:

@@ -13,12 +13,11 @@ import anndata
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata.io import read_elem
 
 from cellflow_cli.data.blocks import is_sparse
 from cellflow_cli.data.columns import where
 from cellflow_cli.data.findings import Finding
-from cellflow_cli.data.opening import check_exists, checked_paths, frame, opened
+from cellflow_cli.data.opening import check_exists, checked_paths, frame, load, opened
 from cellflow_cli.data.schema import parse_features
 from cellflow_cli.errors import DataError, listed, nearest
 
@@ -198,8 +197,8 @@ def _read_one(path: Path, features: str | None) -> anndata.AnnData:
             X=_matrix(group["X"]) if "X" in group and wanted("X", "") else None,
             obs=obs,
             var=var,
-            varm={name: read_elem(group["varm"][name]) for name in group.get("varm", ())},
-            uns=read_elem(group["uns"]) if "uns" in group else None,
+            varm={name: load(group["varm"][name]) for name in group.get("varm", ())},
+            uns=load(group["uns"]) if "uns" in group else None,
             **matrices,
         )
 
@@ -213,7 +212,7 @@ def _wanted(features: str | None) -> Any:
 
 
 def _matrix(element: Any) -> Any:
-    matrix: Any = read_elem(element)
+    matrix: Any = load(element)
     return matrix.tocsr() if is_sparse(matrix) else matrix
 
 

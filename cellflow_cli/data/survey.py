@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from anndata.io import read_elem, sparse_dataset
+from anndata.io import sparse_dataset
 
 from cellflow_cli.data.blocks import ROWS_PER_BLOCK, Block, Tally, expression_fault, is_sparse, tally
 from cellflow_cli.data.columns import where
 from cellflow_cli.data.findings import Finding
-from cellflow_cli.data.opening import frame, opened
+from cellflow_cli.data.opening import frame, load, opened
 from cellflow_cli.data.read import common_features, missing_matrix
 from cellflow_cli.data.schema import MAX_PLAIN_FEATURES, parse_features
 from cellflow_cli.errors import listed
@@ -148,7 +148,7 @@ def _matrix(element: Any) -> Any:
     if kind == "csr_matrix":
         return sparse_dataset(element)
     if kind in ("csc_matrix", "dataframe"):
-        matrix: Any = read_elem(element)
+        matrix: Any = load(element)
         return matrix.to_numpy() if isinstance(matrix, pd.DataFrame) else matrix.tocsr()
     return element
 
@@ -158,7 +158,7 @@ def _names(element: Any, features: str, var: pd.DataFrame) -> tuple[str, ...]:
     if source.kind != "obsm":
         return tuple(var.index)
     if element.attrs.get("encoding-type") == "dataframe":
-        return tuple(str(name) for name in read_elem(element).columns)
+        return tuple(str(name) for name in load(element).columns)
     matrix = _matrix(element)
     return tuple(f"{source.name}_{i + 1}" for i in range(matrix.shape[1]))
 
@@ -204,7 +204,7 @@ def _nonfinite(found: Survey) -> list[Finding]:
         return []
     row, column = found.total.first
     what = (
-        f"Expected finite values, found {found.total.n_nonfinite} that are NaN or infinite, the first in cell "
-        f"{found.obs.index[row]!r}, feature {found.names[column]!r}.{where(found.obs)}"
+        f"Expected finite values, found {found.total.n_nonfinite} that are NaN or infinite, the first in "
+        f"cell {found.obs.index[row]!r}, feature {found.names[column]!r}.{where(found.obs)}"
     )
     return [Finding("error", what, "Remove or impute these cells or features.")]

@@ -42,7 +42,10 @@ def cover(population: Population, size: int, label: int, rng: torch.Generator, a
         at_most: Most subsamples; a population above `at_most * size` cells is thinned.
     """
     n = len(population.cells)
-    order = canonical_order(population.cells)[torch.randperm(n, generator=rng)]
+    known = population.cells
+    if population.node_features.shape[-1]:  # cells may agree in all features and differ in these
+        known = torch.cat([known, population.node_features.to(known)], dim=-1)
+    order = canonical_order(known)[torch.randperm(n, generator=rng)]
     if n <= size:
         return _stack([population], [order], size, [label])
     count = min(math.ceil(n / size), at_most)

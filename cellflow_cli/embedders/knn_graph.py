@@ -18,13 +18,18 @@ class KnnGraphConfig:
 
     k: int = field(default=10, metadata={"help": "Neighbours per cell in a full subsample; 0: no edges."})
     reference_cells: int = field(default=256, metadata={"help": "Cells per subsample that is embedded."})
-    width: int = field(default=64, metadata={"help": "Units per graph layer."})
+    width: int = field(default=32, metadata={"help": "Units per graph layer."})
     n_layers: int = field(default=2, metadata={"help": "Graph layers, a nonlinearity after each."})
-    embedding: int = field(default=16, metadata={"help": "Width of the population embedding."})
+    embedding: int = field(default=8, metadata={"help": "Width of the population embedding."})
 
     def __post_init__(self) -> None:
         if min(self.reference_cells, self.width, self.n_layers, self.embedding) < 1 or self.k < 0:
             raise ConfigError("Expected sizes of at least 1 and k of at least 0 in method.embedder.")
+        if self.embedding < 2:
+            raise ConfigError(
+                f"Expected method.embedder.embedding of at least 2, found {self.embedding}: the layer norm "
+                "makes a single number the same for every population."
+            )
         if self.k >= self.reference_cells:
             raise ConfigError(
                 f"Expected fewer neighbours than cells in a subsample, found method.embedder.k = {self.k} and "

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from cellflow_cli.data.columns import dose_values, is_control, is_missing, labels, where
-from cellflow_cli.data.populations import POOLED
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import DataError, listed, nearest
 from cellflow_cli.types import Condition
@@ -49,7 +48,7 @@ class Alignment:
 
     Attributes:
         pairs: Sorted by sample, then condition.
-        only_predicted: Predicted populations that were not measured, as text.
+        only_predicted: Predicted populations (match keys, condition) that were not measured, as text.
         only_truth: Measured populations of predicted samples that were not predicted, as text.
     """
 
@@ -72,10 +71,11 @@ class _Rows:
 
 
 def align(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> Alignment:
-    """Pair populations that agree in all sample columns, treatment and dose.
+    """Pair populations that agree in the match keys, treatment and dose.
 
-    Columns are compared as text, so that a patient 7 is the same in an integer and in a text
-    column; doses as numbers. Sample keys over which controls were pooled match any value.
+    The match keys are all sample keys unless the model was told otherwise; controls pooled over the
+    other sample keys predict every measured sample they were matched to. Columns are compared as
+    text, so that a patient 7 is the same in an integer and in a text column; doses as numbers.
 
     Args:
         predicted: Obs of the prediction; reads the columns of `spec` and `cellflow_is_predicted`.
@@ -87,37 +87,37 @@ def align(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> Align
     """
     _check_columns(predicted, truth, spec)
     is_predicted = _flags(predicted["cellflow_is_predicted"])
-    ours = _populations(predicted, np.flatnonzero(is_predicted), spec)
+    ours = _populations(predicted, np.flatnonzero(is_predicted), spec, spec.match)
     if not ours:
         raise DataError(f"Expected predicted cells, found none.{where(predicted)} Predict again.")
-    theirs = _populations(truth, np.flatnonzero(~is_control(truth, spec)), spec)
+    theirs = _populations(truth, np.flatnonzero(~is_control(truth, spec)), spec, spec.sample_key)
     controls = _Controls(predicted, np.flatnonzero(~is_predicted), truth, spec)
-    pairs, only_predicted, used = [], [], set()
-    for mine in ours:
-        partners = [i for i, other in enumerate(theirs) if _agree(mine, other)]
-        used.update(partners)
-        if not partners:
-            only_predicted.append(mine.title)
+    pairs, used, only_truth = [], set(), []
+    samples = {mine.sample for mine in ours}
+    for other in theirs:
+        matched = tuple(other.sample[i] for i in matched_positions(spec))
+        found = next((mine for mine in ours if mine.sample == matched and _same(mine, other)), None)
+        if found is None:
+            only_truth += [other.title] if matched in samples else []
             continue
-        control, in_truth = controls.of(mine.sample)
-        target = np.sort(np.concatenate([theirs[i].rows for i in partners]))
+        used.add(found.title)
+        control, in_truth = controls.of(matched)
         pairs.append(
             Aligned(
-                sample=mine.sample,
-                group=_group(mine, predicted, spec),
-                condition=mine.condition,
-                predicted=mine.rows,
-                target=target,
+                sample=other.sample,
+                group=_group(found, predicted, spec),
+                condition=other.condition,
+                predicted=found.rows,
+                target=other.rows,
                 control=control,
                 control_in_truth=in_truth,
             )  # fmt: skip
         )
     if not pairs:
         raise _no_overlap(ours, theirs, predicted, truth)
-    samples = {mine.sample for mine in ours}
-    rest = (other for i, other in enumerate(theirs) if i not in used)
-    only_truth = [other.title for other in rest if any(_same_sample(s, other.sample) for s in samples)]
-    return Alignment(tuple(pairs), tuple(only_predicted), tuple(only_truth))
+    return Alignment(
+        tuple(pairs), tuple(mine.title for mine in ours if mine.title not in used), tuple(only_truth)
+    )
 
 
 class _Controls:
@@ -126,28 +126,28 @@ class _Controls:
     def __init__(
         self, predicted: pd.DataFrame, rows: np.ndarray, truth: pd.DataFrame, spec: DataSpec
     ) -> None:
-        self._positions = [spec.sample_key.index(key) for key in spec.match]
+        in_truth = np.flatnonzero(is_control(truth, spec))
         self._sources = [
-            (self._keys(predicted, rows, spec), rows, False),
-            (
-                self._keys(truth, truth_rows := np.flatnonzero(is_control(truth, spec)), spec),
-                truth_rows,
-                True,
-            ),
+            (_keys(predicted, rows, spec.match), rows, False),
+            (_keys(truth, in_truth, spec.match), in_truth, True),
         ]
 
-    def of(self, sample: tuple[str, ...]) -> tuple[np.ndarray, bool]:
-        """Rows of the controls, and whether they are rows of the truth."""
-        wanted = [sample[i] for i in self._positions]
+    def of(self, matched: tuple[str, ...]) -> tuple[np.ndarray, bool]:
+        """Rows of the controls with these match keys, and whether they are rows of the truth."""
         for keys, rows, in_truth in self._sources:
-            found = rows[(keys == wanted).all(axis=1)]
+            found = rows[(keys == np.array(matched, dtype=object)).all(axis=1)]
             if len(found):
                 return found, in_truth
         return np.empty(0, dtype=np.int64), False
 
-    @staticmethod
-    def _keys(obs: pd.DataFrame, rows: np.ndarray, spec: DataSpec) -> np.ndarray:
-        return np.stack([labels(obs[key].iloc[rows]) for key in spec.match], axis=1)
+
+def matched_positions(spec: DataSpec) -> list[int]:
+    """Positions of the match keys among the sample keys."""
+    return [spec.sample_key.index(key) for key in spec.match]
+
+
+def _keys(obs: pd.DataFrame, rows: np.ndarray, keys: Sequence[str]) -> np.ndarray:
+    return np.stack([labels(obs[key].iloc[rows]) for key in keys], axis=1)
 
 
 def _check_columns(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> None:
@@ -168,8 +168,10 @@ def _flags(column: pd.Series) -> np.ndarray:
     return np.isin(column.astype(str).str.lower().to_numpy(dtype=str), ["true", "1"])
 
 
-def _populations(obs: pd.DataFrame, rows: np.ndarray, spec: DataSpec) -> list[_Rows]:
-    keys = [*spec.sample_key, spec.treatment_key]
+def _populations(
+    obs: pd.DataFrame, rows: np.ndarray, spec: DataSpec, sample_key: Sequence[str]
+) -> list[_Rows]:
+    keys = [*sample_key, spec.treatment_key]
     complete = ~np.any([is_missing(obs[key].iloc[rows]) for key in keys], axis=0)
     rows = rows[complete]
     if not len(rows):
@@ -187,20 +189,12 @@ def _populations(obs: pd.DataFrame, rows: np.ndarray, spec: DataSpec) -> list[_R
 
 
 def _group(mine: _Rows, predicted: pd.DataFrame, spec: DataSpec) -> str:
-    if spec.group in spec.sample_key:
-        return mine.sample[spec.sample_key.index(spec.group)]
     return str(labels(predicted[spec.group].iloc[mine.rows[:1]])[0])
 
 
-def _agree(mine: _Rows, other: _Rows) -> bool:
-    return _same_sample(mine.sample, other.sample) and _same_condition(mine.condition, other.condition)
-
-
-def _same_sample(mine: Sequence[str], other: Sequence[str]) -> bool:
-    return all(a in (b, POOLED) for a, b in zip(mine, other, strict=True))
-
-
-def _same_condition(a: Condition, b: Condition) -> bool:
+def _same(mine: _Rows, other: _Rows) -> bool:
+    """Same treatment at the same dose, up to the rounding of a column of float32."""
+    a, b = mine.condition, other.condition
     if a.treatment != b.treatment or (a.dose is None) != (b.dose is None):
         return False
     return a.dose is None or b.dose is None or math.isclose(a.dose, b.dose, rel_tol=1e-5)

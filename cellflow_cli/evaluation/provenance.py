@@ -14,6 +14,7 @@ from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import CellflowError, DataError
 
 KEY = "cellflow"
+_FACTS = ("version", "model", "model_id", "method", "seed", "fraction_clipped")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -25,7 +26,7 @@ class Provenance:
         transform: From genes or markers to the features of the flow and back; None if the file lacks it.
         summaries: Means and spreads of the training populations; None if the file lacks them.
         train_groups: Groups that the model was trained on.
-        facts: Version, model, model id and seed, as far as the file tells.
+        facts: Version, model, method, seed and clipped values, as far as the file tells.
     """
 
     spec: DataSpec
@@ -55,9 +56,7 @@ def read_provenance(predicted: anndata.AnnData) -> Provenance:
             transform=_part(uns, "transform", FeatureTransform.from_parts),
             summaries=_part(uns, "summaries", Summaries.from_parts),
             train_groups=tuple(str(group) for group in uns.get("train_groups", ())),
-            facts={
-                name: _plain(uns[name]) for name in ("version", "model", "model_id", "seed") if name in uns
-            },
+            facts={name: _plain(uns[name]) for name in _FACTS if name in uns},
         )
     except (TypeError, ValueError, KeyError, CellflowError) as error:
         raise DataError(

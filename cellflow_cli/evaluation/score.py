@@ -169,7 +169,7 @@ def _controls(pair: Aligned, job: _Job) -> Cells:
 
 def _baseline_cells(name: str, pair: Aligned, control: Cells, job: _Job) -> Cells | str:
     """Cells that a baseline predicts, or why it has no answer."""
-    if not len(control.flow):
+    if not len(pair.control):
         return "no control cells of the sample in either file"
     generator = rng.stream(job.seed, "evaluation", pair.name, pair.condition.label, name)
     try:

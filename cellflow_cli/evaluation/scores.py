@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.evaluation._output import write_folder
+from cellflow_cli.errors import OutputError, listed
 from cellflow_cli.evaluation._summary import better_than, by_group, over_groups
+from cellflow_cli.files import check_writable, replaced_folder
 
 TABLE_FILE = "scores.csv"
 SUMMARY_FILE = "summary.json"
@@ -111,6 +112,28 @@ class Scores:
             OutputError: If the folder exists and `force` is off, if it holds other things than a
                 report, or if it cannot be written.
         """
+        check_report(Path(folder), force=force)
         summary = json.dumps(self.summary(), indent=2, ensure_ascii=False, allow_nan=False)
-        files = {TABLE_FILE: self.table.to_csv(index=False), SUMMARY_FILE: f"{summary}\n"}
-        write_folder(Path(folder), files, force)
+        with replaced_folder(Path(folder), force=force) as temporary:
+            self.table.to_csv(temporary / TABLE_FILE, index=False)
+            (temporary / SUMMARY_FILE).write_text(f"{summary}\n", encoding="utf-8")
+
+
+def check_report(folder: Path, *, force: bool) -> None:
+    """Whether a report may be written to `folder`, asked before the work and not after it.
+
+    Raises:
+        OutputError: If it exists and `force` is off, if it cannot be written, or if it is not a report
+            and replacing it would delete something else.
+    """
+    check_writable(folder, force=force)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(
+            f"Expected a folder for the report, found the file `{folder}`. Choose another `--output`."
+        )
+    foreign = sorted(path.name for path in folder.glob("*") if path.name not in (TABLE_FILE, SUMMARY_FILE))
+    if foreign:
+        raise OutputError(
+            f"Expected `{folder}` to be a report that `--force` may replace, found {listed(foreign)} in it. "
+            "Nothing was changed. Choose another `--output`."
+        )

@@ -14,8 +14,8 @@ from cellflow_cli.flow.time import SinusoidalTime
 class FieldConfig:
     """Size of the velocity field."""
 
-    width: int = field(default=256, metadata={"help": "Units per layer."})
-    n_blocks: int = field(default=3, metadata={"help": "Residual blocks of two layers each."})
+    width: int = field(default=128, metadata={"help": "Units per layer."})
+    n_blocks: int = field(default=2, metadata={"help": "Residual blocks of two layers each."})
     time_features: int = field(default=32, metadata={"help": "Sinusoidal features of flow time; even."})
     dropout: float = field(default=0.0, metadata={"help": "Share of units dropped in training."})
 

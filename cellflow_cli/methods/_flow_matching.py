@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cellflow_cli.catalog import Catalog, Choice
 from cellflow_cli.conditions.dose import DoseConfig
-from cellflow_cli.couplings.independent import IndependentConfig
+from cellflow_cli.couplings.exact_ot import ExactOTConfig
 from cellflow_cli.embedders import Context
 from cellflow_cli.flow.field import FieldConfig, VelocityField
 from cellflow_cli.flow.ode import SolverConfig, integrate
@@ -33,7 +33,7 @@ class FlowMatchingConfig:
         metadata={"help": "How treatment and dose are encoded.", "catalog": "conditions"},
     )
     coupling: Choice = dataclasses.field(
-        default_factory=lambda: Choice("independent", IndependentConfig()),
+        default_factory=lambda: Choice("exact-ot", ExactOTConfig()),
         metadata={"help": "How source and target cells are paired in training.", "catalog": "couplings"},
     )
 
@@ -107,7 +107,8 @@ class FlowMatching(nn.Module):
         self.coupling = coupling
         self.path = LinearPath()
         n_context = int(getattr(embedder, "width", 0))
-        self.field = VelocityField(field, shape.n_features, int(encoder.width), n_context)
+        n_condition = int(encoder.width)  # type: ignore[arg-type]
+        self.field = VelocityField(field, shape.n_features, n_condition, n_context)
 
     @property
     def context_cells(self) -> int:

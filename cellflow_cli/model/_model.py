@@ -143,7 +143,7 @@ def load(folder: Path | str, *, device: str | torch.device = "cpu") -> Model:
         split = Split(**{name: tuple(groups) for name, groups in content.features["split"].items()})
         summaries = Summaries.from_parts(content.summaries, content.summary_arrays)
         history = History.from_lines(content.history.splitlines())
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
+    except (ConfigError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"Expected a model of this version at `{folder}`, found: {error}. Train again or update.") from error
     load_state(method, content.state, Path(folder))
     return Model(

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from cellflow_cli.model._model import Model
 
-_EMPTY: dict[str, Any] = {}
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Part:
@@ -83,6 +81,7 @@ class Prediction:
     def parts(self) -> Iterator[Part]:
         """Controls of all samples, then predicted cells, sample by sample; at most `chunk` rows each."""
         reader = self._reader()
+        self.n_clipped = self.n_values = self.n_evaluations = 0
         if self.request.controls:
             for task in self.tasks:
                 yield from self._control_parts(reader, task.control)
@@ -133,12 +132,15 @@ class Prediction:
         from cellflow_cli.data.read import feature_names, values
 
         at = pd.Index(feature_names(self.adata, transform.features)).get_indexer(pd.Index(transform.genes))
-        found = sp.csr_matrix(values(self.adata, transform.features)[self.control_rows])
-        chosen = sp.lil_matrix((found.shape[0], len(at)), dtype=np.float32)
+        matrix = values(self.adata, transform.features)
+        found = sp.csr_matrix(matrix[self.control_rows], dtype=np.float32)
         known = np.flatnonzero(at >= 0)
-        chosen[:, known] = found[:, at[known]]
-        empty = sp.csr_matrix((self.n_rows - found.shape[0], len(at)), dtype=np.float32)
-        return sp.vstack([chosen.tocsr(), empty], format="csr")
+        chosen = sp.csr_matrix(
+            (np.ones(len(known), dtype=np.float32), (at[known], known)), shape=(matrix.shape[1], len(at))
+        )
+        counts = (found @ chosen).tocsr()
+        starts = np.append(counts.indptr, np.full(self.n_rows - len(self.control_rows), counts.nnz))
+        return sp.csr_matrix((counts.data, counts.indices, starts), shape=(self.n_rows, len(at)))
 
     def _reader(self) -> PopulationReader:
         return PopulationReader(
@@ -215,8 +217,9 @@ def prediction(
         ConfigError, DataError: As `tasks`.
     """
     made, warnings = tasks(model, adata.obs, request)
+    model.transform.apply(adata, made[0].control.rows[:1], request.min_coverage)  # are the features there?
     return Prediction(
-        model=model, adata=adata, request=request, tasks=made, warnings=warnings, facts=facts or _EMPTY
+        model=model, adata=adata, request=request, tasks=made, warnings=warnings, facts=facts or {}
     )
 
 
@@ -260,7 +263,7 @@ def predict(model: "Model", adata: "anndata.AnnData", request: PredictionRequest
 def obs_table(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Obs of all parts with categorical labels and unique names."""
     table = pd.concat(list(parts))
-    if not table.index.is_unique:
+    while not table.index.is_unique:  # a name made unique may meet another one
         repeat = table.groupby(level=0).cumcount().astype(str)
         table.index = pd.Index(np.where(repeat == "0", table.index, table.index + "-" + repeat))
     for key in table.columns:

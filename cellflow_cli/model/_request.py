@@ -107,14 +107,17 @@ def requested_conditions(model: "Model", request: PredictionRequest) -> tuple[li
             if known is None:
                 warnings.append(_untrained_dose(treatment, dose, trained, spec.dose_unit))
             conditions.append(Condition(treatment, dose if known is None else known))
-    return conditions, warnings
+    return list(dict.fromkeys(conditions)), list(dict.fromkeys(warnings))
 
 
 def _untrained_dose(treatment: str, dose: float, trained: Sequence[float], unit: str) -> str:
     shown = f"{treatment!r} was trained at {listed(trained)} {unit}"
     if len(trained) < 2:
         known = shown if trained else f"{treatment!r} was trained without doses"
-        raise ConfigError(f"Expected a trained dose, found {dose:g}: {known}, which tells nothing of other doses.")
+        raise ConfigError(
+            f"Expected a trained dose, found {dose:g}: {known}, which tells nothing of other doses. "
+            "Choose with `--treatment` and `--dose`."
+        )
     if not np.isfinite(dose) or dose < 0:
         raise ConfigError(f"Expected a dose of zero or more, found {dose!r}.")
     between = "between the trained doses" if min(trained) < dose < max(trained) else "OUTSIDE the trained doses"

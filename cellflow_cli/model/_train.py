@@ -16,6 +16,7 @@ from cellflow_cli._version import __version__
 from cellflow_cli.baselines import summarise
 from cellflow_cli.catalog import Choice
 from cellflow_cli.config import RunConfig, from_dict
+from cellflow_cli.data.columns import distinct
 from cellflow_cli.data.features import fit_features
 from cellflow_cli.data.populations import PopulationTable, population_table
 from cellflow_cli.data.schema import DataSpec
@@ -72,6 +73,8 @@ def plan(obs: Any, config: RunConfig) -> Plan:
     """
     table = population_table(obs, config.data)
     split = split_groups(obs, config.data, table, config.seed)
+    if config.data.split_key is None:
+        split = _without_untreated(split, table)
     if not split.val:
         val = validation_groups(split.train, config.seed)
         split = replace(split, train=tuple(g for g in split.train if g not in val), val=val)
@@ -82,6 +85,14 @@ def plan(obs: Any, config: RunConfig) -> Plan:
             "Hold out fewer groups with `--holdout`."
         )
     return made
+
+
+def _without_untreated(split: Split, table: PopulationTable) -> Split:
+    """Groups of controls alone teach nothing: they are left for prediction, like held-out ones."""
+    treated = {population.group for population in table.treated}
+    rest = [group for group in split.train if group not in treated]
+    train = tuple(group for group in split.train if group in treated)
+    return replace(split, train=train, test=tuple(distinct([*split.test, *rest])))
 
 
 def train(
@@ -157,16 +168,22 @@ class _Training:
         """Train, refit, calibrate."""
         split, training = self.plan.split, self.config.training
         known = [pair for pair in self.pairs if pair.source.group in split.train]
-        judges = [pair for pair in self.pairs if pair.source.group in split.val]
+        judges = [pair for pair in self.pairs if pair.source.group in split.val and _can_judge(pair)]
         refits = bool(judges) and training.refit
-        limit = None if max_time_s is None else max_time_s / (2 if refits else 1)
-        method, end = self._fitted("train", known, judges, limit, None)
+        left = self._left(max_time_s)
+        method, end = self._fitted("train", known, judges, left and left / (2 if refits else 1))
         history = end.history
         if refits:
-            left = None if max_time_s is None else max(1.0, max_time_s - (time.monotonic() - self.started))
-            method, again = self._fitted("refit", self.pairs, [], left, end.best_step)
+            validated = (method, end)
+            refitted, again = self._fitted("refit", self.pairs, [], self._left(max_time_s), end, validated)
             history = History([*history.rows, *again.history.rows])
-        return self._assembled(method, end, history)
+            refits = again.stopped == "done"  # cut short, the validated weights are the better ones
+            method = refitted if refits else method
+        return self._assembled(method, end, history, refitted=refits)
+
+    def _left(self, max_time_s: float | None) -> float | None:
+        """Seconds left to learn in, at least a token one."""
+        return None if max_time_s is None else max(1e-3, max_time_s - (time.monotonic() - self.started))
 
     def _fitted(
         self,
@@ -174,8 +191,10 @@ class _Training:
         pairs: Sequence[PopulationPair],
         judges: Sequence[PopulationPair],
         limit: float | None,
-        stop_at: int | None,
+        like: Fit | None = None,
+        validated: tuple[Any, Fit] | None = None,
     ) -> tuple[Any, Fit]:
+        """A trained method; `like` gives the steps, `validated` is what an interrupt keeps instead."""
         shape = self._shape(pairs)
         method: Any = build_method(self.config, shape).to(self.device)
         method.fit_units(pairs, self.unit)
@@ -189,10 +208,12 @@ class _Training:
         )
 
         def save(state: Mapping[str, Tensor], step: int) -> None:
-            if self.save_partial is not None:
-                method.load_state_dict(dict(state))
-                fit_so_far = Fit(dict(state), step, None, History(), "interrupted", 0.0)
-                self.save_partial(self._assembled(method, fit_so_far, History(), calibrated=False))
+            if self.save_partial is None:
+                return
+            method.load_state_dict(dict(state))
+            kept, end = validated or (method, Fit(dict(state), step, None, History(), "", 0.0))
+            end = end._replace(stopped="interrupted")
+            self.save_partial(self._assembled(kept, end, end.history, calibrated=False))
 
         end = fit(
             method,
@@ -202,7 +223,7 @@ class _Training:
             validate=self._validator(method, judges) if judges else None,
             report=None if self.report is None else (lambda progress: self._tell(stage, progress)),
             save=save,
-            stop_at=stop_at,
+            stop_at=None if like is None else like.best_step,
             max_time_s=limit,
             stage=stage,
         )
@@ -246,8 +267,10 @@ class _Training:
 
         return validate
 
-    def _assembled(self, method: nn.Module, end: Fit, history: History, *, calibrated: bool = True) -> Model:
-        config, facts = self.config, self._facts(end)
+    def _assembled(
+        self, method: Any, end: Fit, history: History, *, calibrated: bool = True, refitted: bool = False
+    ) -> Model:
+        config, facts = self.config, {**self._facts(method, end), "refitted": refitted}
         if calibrated and config.solver.steps is None and config.solver.method != "dopri5":
             found = self._calibration(method)
             config = replace(config, solver=found.solver)
@@ -257,7 +280,7 @@ class _Training:
             method=method,
             config=config,
             transform=self.transform,
-            shape=method.shape,  # type: ignore[arg-type]
+            shape=method.shape,
             vocabulary=self.vocabulary,
             split=self.plan.split,
             summaries=summarise(self.pairs, self.unit.cpu(), stream(config.seed, "summaries")),
@@ -278,7 +301,7 @@ class _Training:
 
         return calibrate(moved, self.config.solver)
 
-    def _facts(self, end: Fit) -> dict[str, Any]:
+    def _facts(self, method: nn.Module, end: Fit) -> dict[str, Any]:
         parts = ("torch", "torch-geometric", "torchdiffeq", "anndata", "scanpy", "numpy", "POT")
         return {
             "cellflow_version": __version__,
@@ -291,7 +314,7 @@ class _Training:
             "best_step": end.best_step,
             "validation_energy": end.best_score,
             "stopped": end.stopped,
-            "n_parameters": sum(p.numel() for p in self._parameters(end)),
+            "n_parameters": sum(p.numel() for p in method.parameters()),
             "n_cells": {
                 "control": sum(len(c) for c in {id(p.source): p.source.cells for p in self.pairs}.values()),
                 "treated": sum(len(pair.target.cells) for pair in self.pairs),
@@ -300,9 +323,10 @@ class _Training:
             **self.provenance,
         }
 
-    @staticmethod
-    def _parameters(end: Fit) -> list[Tensor]:
-        return list(end.state.values())
+
+def _can_judge(pair: PopulationPair) -> bool:
+    """Whether both populations have the two cells that an energy distance needs."""
+    return min(len(pair.source.cells), len(pair.target.cells)) > 1
 
 
 def _some(cells: Float[Tensor, "n d"], n: int, rng: torch.Generator) -> Float[Tensor, "k d"]:

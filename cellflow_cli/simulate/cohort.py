@@ -1,44 +1,45 @@
-r"""Patients whose cells talk to one another: a drug screen on a mixed tissue, simulated.
+r"""A cohort of patients whose cells talk to one another, so that the population decides the response.
 
-Five cell types, measured by markers on the arcsinh scale; three treatments, one of them in three doses.
-How a patient's cells respond depends on which cells they live among, and can be read off nowhere else.
-Cell i of patient p has type k, a cycle state z and an activation state y, both N(0, 1), and, if it is a
-fibroblast or a macrophage, a secretory activity a_i = a_pk (1 + 0.4 N(0, 1)). Untreated, its levels are
+Everything is simulated. Five cell types, markers on the arcsinh scale, three treatments of which one has
+several doses. Cell i of patient p has type k, a cycle state z and an activation state y, both N(0, 1),
+and, where it is a fibroblast or a macrophage, a secretory activity a_i = a_pk (1 + 0.4 N(0, 1)).
+Untreated, its marker levels are
 
     v_i = base_k + z_i cycle + y_i activation + a_i secretion_k.
 
-*Composition.* Fibroblasts are f_p = 0.05 to 0.60 of the cells of a patient, macrophages m_p = 0.04 to
-0.60 of the others; tumour, stem and T cells share what is left, about 2 : 1 : 1. The mean activity a_pk
-is 0.8 to 1.2.
+*Composition.* Fibroblasts are f_p = 0.05 to 0.60 of a patient's cells, macrophages 0.04 to 0.66 of the
+others; tumour, stem and T cells share what is left, about 2 : 1 : 1. Mean activities a_pk are 0.85 to 1.15.
 
-*Signals.* What fibroblasts and macrophages secrete mixes in the whole population and saturates the
-receivers:
+*Signals.* What fibroblasts and macrophages secrete mixes in the whole population and saturates the cells
+that listen, with f_p and m_p the shares of all cells:
 
-    L_p = f_p a_p,fibroblast    stroma_p   = L_p^3 / (L_p^3 + 0.28^3)
-    M_p = m_p a_p,macrophage    cytokine_p = M_p^2 / (M_p^2 + 0.16^2)
+    L_p = f_p a_p,fibroblast    stroma_p   = L_p^3 / (L_p^3 + 0.31^3)
+    M_p = m_p a_p,macrophage    cytokine_p = M_p^2 / (M_p^2 + 0.18^2)
 
-(M with the macrophages' share of all cells.) With `signalling` below one each level s becomes
-0.5 + signalling (s - 0.5): at zero every patient responds alike. Untreated cells do not react to the
-signals; a single control cell therefore says next to nothing about them, the population says it all.
+With `signalling` below one a cell hears 0.5 + signalling (s - 0.5) in place of each level s; at zero all
+patients respond alike. Untreated cells do not react to the signals: one control cell says next to nothing
+about them, the population of control cells says it all.
 
-*Response.* A treated cell has levels v_i + r_k g(w) D. The responsiveness r_k depends on the type, the
-gate g(w) = (1 + 1.5 w / sqrt(1 + (1.5 w)^2)) / 2 lets cells of high state w respond and others hardly,
-and D says along which markers, with a unit vector u_k for each type:
+*Response.* A treated cell has levels v_i + r_k g(w_i) D_k. The responsiveness r_k depends on the type. The
+gate g(w) = (1 + 2 w / sqrt(1 + 4 w^2)) / 2 lets cells of high state respond and others hardly. D_k says
+along which markers and how far, with unit vectors for each type:
 
-    inhibitor   D = 5.0  dose / (dose + 0.5 µM)  (1 - 0.9 stroma_p)  u_k          w = z   fibroblasts protect
-    chemo       D = 4.5  ((1 - stroma_p) damage_k + stroma_p rescue_k)            w = z   the direction turns
-    agonist     D = 4.5  (0.1 + 0.9 cytokine_p) u_k                               w = y   macrophages amplify
+    inhibitor   D_k = 8 dose / (dose + 0.3 µM) (1 - stroma_p) inhibitor_k        w = z   stroma protects
+    chemo       D_k = 8 ((1 - stroma_p) damage_k + stroma_p rescue_k)            w = z   stroma diverts
+    agonist     D_k = 8 cytokine_p agonist_k                                     w = y   macrophages amplify
 
-where rescue_k points away from damage_k, sideways. Treatment neither kills nor converts cells.
+where damage_k and rescue_k are toxic_k + 1.3 turn_k and toxic_k - 1.3 turn_k at length one: what chemo does
+along turn_k changes sign with the stroma. Treatment neither kills nor converts cells.
 
-*Measurement.* x = (q + sqrt(q^2 + 1/4)) / 2 with q = v + offset_p + noise N(0, 1), a smooth floor at zero,
-rounded to 1/1024. The offset (N(0, 0.1^2) per patient and marker, a quarter of that per replicate) is the
-same in control and treated cells and is drawn apart from the composition.
+*Measurement.* x = (q + sqrt(q^2 + 1/4)) / 2 with q = v + offset + noise N(0, 1), a smooth floor at zero,
+rounded to 1/1024. The offset of each marker, N(0, 0.06^2) per patient and a quarter of that per replicate,
+is the same in control and treated cells and says nothing about the composition.
 
 `control_population` and `treated_population` are the oracle: the truth about any patient at any size.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -82,7 +83,7 @@ class CohortConfig:
             ("n_markers", 20 <= self.n_markers <= 200, "between 20 and 200"),
             ("min_cells", self.min_cells >= 2, "at least 2"),
             ("max_cells", self.max_cells >= self.min_cells, f"at least `min_cells` ({self.min_cells})"),
-            ("doses", _are_doses(self.doses), "distinct positive numbers, at least one"),
+            ("doses", _are_doses(self.doses), "one or more distinct positive numbers"),
             ("signalling", 0 <= self.signalling <= 1, "between 0 and 1"),
             ("noise", 0 <= self.noise < np.inf, "a number >= 0"),
             ("patient_offset", 0 <= self.patient_offset < np.inf, "a number >= 0"),
@@ -93,11 +94,12 @@ class CohortConfig:
 
 
 def _are_doses(doses: tuple[float, ...]) -> bool:
-    return len(doses) > 0 and len(set(doses)) == len(doses) and all(0 < dose < np.inf for dose in doses)
+    distinct = {f"{dose:g}" for dose in doses}
+    return len(doses) > 0 and len(distinct) == len(doses) and all(0 < dose < np.inf for dose in doses)
 
 
 def patients(config: CohortConfig) -> tuple[str, ...]:
-    """Names of the patients: `P01`, `P02`, …"""
+    """Names of the patients: `P01`, `P02` and so on."""
     return tuple(f"P{i + 1:02d}" for i in range(config.n_patients))
 
 
@@ -143,8 +145,11 @@ def simulate_cohort(config: CohortConfig, seed: int) -> AnnData:
         for condition in (None, *conditions(config)):
             rng = _generator(seed, "size", patient, _label(condition))
             n_cells = int(rng.integers(config.min_cells, config.max_cells, endpoint=True))
-            parts.append(_population(config, seed, patient, condition, n_cells, "cohort", None))
-    whole = _join(parts)
+            # Measuring destroys a cell: the treated cells are others than the controls.
+            cells = _generator(seed, "cells", patient, _label(condition))
+            parts.append(_population(config, seed, patient, condition, n_cells, cells))
+    obs = pd.concat([part.obs for part in parts])
+    whole = _annotated(np.concatenate([part.X for part in parts]), obs, parts[0].var_names)
     whole.uns["source"] = (
         "Simulated, not measured: written by `cellflow simulate cohort`. No patient, drug or marker in "
         "it exists."
@@ -158,7 +163,7 @@ def control_population(
     config: CohortConfig, seed: int, patient: str, n_cells: int, *, draw: str = "oracle"
 ) -> AnnData:
     """Untreated cells of a patient, as many as asked for; see `treated_population`."""
-    return _population(config, seed, patient, None, n_cells, draw, None)
+    return _population(config, seed, patient, None, n_cells, _generator(seed, "oracle", patient, draw))
 
 
 def treated_population(
@@ -179,11 +184,10 @@ def treated_population(
         patient: Name, such as `"P07"`.
         condition: Treatment and dose; the inhibitor may have any positive dose.
         n_cells: Size of the draw.
-        signal: Signals that the cells hear in place of the patient's own: what would happen to the
-            same cells among other neighbours.
-        draw: Name of the draw. The same name gives the same cells under every condition and signal,
-            so that rows of two draws of equal name and size are one cell in two worlds. The cells of the
-            cohort itself are other cells.
+        signal: Signals in the tissue in place of the patient's own: what would happen to the same
+            cells among other neighbours.
+        draw: Name of the draw. The same name and size give the same cells untreated and under every
+            condition and signal: row i is one cell in several worlds. None of them is in the cohort.
 
     Returns:
         AnnData with the columns of `simulate_cohort`.
@@ -192,7 +196,8 @@ def treated_population(
         ConfigError: If patient, treatment or dose is unknown.
     """
     _check_condition(config, condition)
-    return _population(config, seed, patient, condition, n_cells, draw, signal)
+    cells = _generator(seed, "oracle", patient, draw)
+    return _population(config, seed, patient, condition, n_cells, cells, signal)
 
 
 def _check_condition(config: CohortConfig, condition: Condition) -> None:
@@ -215,46 +220,44 @@ def _population(
     patient: str,
     condition: Condition | None,
     n_cells: int,
-    draw: str,
-    signal: Signal | None,
+    rng: np.random.Generator,
+    signal: Signal | None = None,
 ) -> AnnData:
     truth = patient_truth(config, seed, patient)
     panel = tissue.draw_panel(config.n_markers, _generator(seed, "panel", config.n_markers))
-    # Cells of the cohort differ between conditions, as measuring destroys them; the oracle's do not.
-    names = (patient, _label(condition)) if draw == "cohort" else (patient, "", draw)
-    rng = _generator(seed, "cells", *names)
     cells = tissue.draw_cells(panel, truth, n_cells, rng)
     levels = cells.levels
     if condition is not None:
         heard = tissue.damped(signal or truth.signal, config.signalling)
-        levels = levels + tissue.displacement(
-            panel, cells, condition.treatment, condition.dose or 0.0, heard
-        )
+        dose = float(condition.dose or 0.0)
+        levels = levels + tissue.displacement(panel, cells, condition.treatment, dose, heard)
     replicate = np.arange(n_cells) % len(tissue.REPLICATES)
     values = tissue.measure(levels, truth, replicate, config.noise, rng)
     obs = pd.DataFrame(
         {
             "patient": patient,
             "treatment": CONTROL if condition is None else condition.treatment,
-            "dose": 0.0 if condition is None else condition.dose,
+            "dose": 0.0 if condition is None else float(condition.dose or 0.0),
             "cell_type": np.array(tissue.CELL_TYPES)[cells.kind],
             "replicate": np.array(tissue.REPLICATES)[replicate],
         },
         index=[f"{patient}-{_label(condition).replace(' ', '-')}-{i:04d}" for i in range(n_cells)],
     )
-    return AnnData(values, obs=obs, var=pd.DataFrame(index=list(panel.markers)))
+    return _annotated(values, obs, panel.markers)
 
 
-def _join(parts: list[AnnData]) -> AnnData:
-    obs = pd.concat([part.obs for part in parts])
+def _annotated(values: np.ndarray, obs: pd.DataFrame, markers: Sequence[str]) -> AnnData:
     for column in ("patient", "treatment", "cell_type", "replicate"):
-        obs[column] = pd.Categorical(obs[column])
-    return AnnData(np.concatenate([part.X for part in parts]), obs=obs, var=parts[0].var)
+        obs[column] = pd.Categorical(obs[column].astype(str))
+    return AnnData(values, obs=obs, var=pd.DataFrame(index=list(markers)))
 
 
 def _truth_table(config: CohortConfig, seed: int) -> pd.DataFrame:
     truths = [patient_truth(config, seed, patient) for patient in patients(config)]
-    columns = {f"fraction_{kind}": [t.proportions[i] for t in truths] for i, kind in enumerate(tissue.CELL_TYPES)}
+    columns = {
+        f"fraction_{kind}": [truth.proportions[i] for truth in truths]
+        for i, kind in enumerate(tissue.CELL_TYPES)
+    }
     signals = [tissue.damped(t.signal, config.signalling) for t in truths]
     columns["stroma"] = [signal.stroma for signal in signals]
     columns["cytokine"] = [signal.cytokine for signal in signals]

@@ -20,16 +20,19 @@ from cellflow_cli.types import Batch
 class TrainingConfig:
     """How long and how fast to learn."""
 
-    steps: int = field(default=2000, metadata={"help": "Gradient steps."})
+    steps: int = field(default=1000, metadata={"help": "Gradient steps."})
     populations_per_step: int = field(default=8, metadata={"help": "Population pairs per step."})
     cells_per_population: int = field(default=128, metadata={"help": "Cells of each pair per step."})
     learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate of AdamW."})
     weight_decay: float = field(default=1e-4, metadata={"help": "Decoupled weight decay of AdamW."})
     warmup_steps: int = field(default=100, metadata={"help": "Steps of linear warm-up before the cosine."})
-    ema: float = field(default=0.995, metadata={"help": "Decay of the moving average of weights."})
+    ema: float = field(default=0.98, metadata={"help": "Decay of the moving average of weights."})
     clip_norm: float = field(default=1.0, metadata={"help": "Largest norm of a gradient."})
-    validate_every: int = field(default=100, metadata={"help": "Steps between validations."})
+    validate_every: int = field(default=50, metadata={"help": "Steps between validations."})
     validation_cells: int = field(default=500, metadata={"help": "Cells per population in validation."})
+    patience: int = field(
+        default=8, metadata={"help": "Stop after this many validations without a better one; 0: never."}
+    )
     refit: bool = field(
         default=True, metadata={"help": "Train again on all training groups for the steps that validation found."}
     )
@@ -38,9 +41,14 @@ class TrainingConfig:
         for name in ("steps", "populations_per_step", "cells_per_population", "validate_every", "validation_cells"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"Expected training.{name} of at least 1, found {getattr(self, name)}.")
+        if self.patience < 0:
+            raise ConfigError(f"Expected training.patience of at least 0, found {self.patience}.")
         for name in ("learning_rate", "clip_norm"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise ConfigError(f"Expected training.{name} above zero, found {getattr(self, name)}.")
+        for name in ("weight_decay", "warmup_steps"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"Expected training.{name} of at least 0, found {getattr(self, name)}.")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"Expected training.ema in [0, 1), found {self.ema}.")
 
@@ -93,7 +101,7 @@ class Fit(NamedTuple):
         best_step: Step of those weights.
         best_score: Validation score there, or None.
         history: Logged rows.
-        stopped: "done" or "max-time".
+        stopped: "done", "patience" or "max-time".
         seconds: Wall time.
     """
 
@@ -132,7 +140,8 @@ def fit(
         rngs: Named generators (`rng.streams`): batches, coupling and dropout are used.
         validate: Called as `(state) -> score`, lower is better, every `validate_every` steps.
         report: Called as `(progress)` after every step.
-        save: Called as `(state, step)` if the run is interrupted, before the interrupt goes on.
+        save: Called as `(state, step)` with the weights to keep so far if the run is interrupted,
+            before the interrupt goes on.
         stop_at: Stop after this many steps of the same schedule.
         max_time_s: Stop after this many seconds.
         stage: Name of the run in the history.
@@ -144,33 +153,35 @@ def fit(
     steps = min(stop_at or config.steps, config.steps)
     method.train()
     try:
-        while run.step < steps and not run.out_of_time(max_time_s):
+        while run.step < steps and not run.out_of_time(max_time_s) and not run.out_of_patience:
             run.advance()
             if validate is not None and (run.step % config.validate_every == 0 or run.step == steps):
                 run.judge(validate)
             if report is not None:
                 report(run.progress(steps))
+        if validate is not None and run.judged != run.step:  # out of time between two validations
+            run.judge(validate)
     except KeyboardInterrupt:
+        method.eval()
         if save is not None and run.step > 0:
-            save(run.ema.state(), run.step)
+            so_far = run.end(steps)
+            save(so_far.state, so_far.best_step)
         raise
     finally:
         method.eval()
-    if validate is not None and (run.best is None):
-        run.judge(validate)
     return run.end(steps)
 
 
 class _Run:
     def __init__(
         self,
-        method: nn.Module,
+        method: Any,
         draw: Callable[[torch.Generator], Batch],
         config: TrainingConfig,
         rngs: Mapping[str, torch.Generator],
         stage: str,
     ) -> None:
-        self.method: Any = method
+        self.method = method
         self.draw, self.config, self.rngs, self.stage = draw, config, rngs, stage
         self.phases = list(self.method.phases())
         self.optimizers = [
@@ -180,7 +191,7 @@ class _Run:
         self.turns = [i for i, phase in enumerate(self.phases) for _ in range(phase.steps)]
         self.ema = Ema(method, config.ema)
         self.history = History()
-        self.step, self.mean_loss = 0, 0.0
+        self.step, self.judged, self.mean_loss = 0, 0, 0.0
         self.score: float | None = None
         self.best: tuple[float, int, dict[str, Tensor]] | None = None
         self.started = time.monotonic()
@@ -192,6 +203,12 @@ class _Run:
     def out_of_time(self, limit: float | None) -> bool:
         return limit is not None and self.step > 0 and self.seconds >= limit
 
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether validation has not improved for `patience` validations."""
+        patience = self.config.patience * self.config.validate_every
+        return bool(patience) and self.best is not None and self.step - self.best[1] >= patience
+
     def advance(self) -> None:
         turn = self.turns[self.step % len(self.turns)]
         optimizer, phase = self.optimizers[turn], self.phases[turn]
@@ -199,7 +216,7 @@ class _Run:
             group["lr"] = self.config.learning_rate * learning_rate_factor(self.step, self.config)
         with scoped(self.rngs["dropout"]):
             terms = self.method.loss(self.draw(self.rngs["batches"]), self.rngs["coupling"], phase.name)
-        loss = torch.stack(list(terms.values())).sum()
+        loss: Tensor = torch.stack(list(terms.values())).sum()
         value = float(loss.detach())
         if not math.isfinite(value):
             raise NumericalError(
@@ -224,6 +241,7 @@ class _Run:
         if not math.isfinite(self.score):
             raise NumericalError(f"Expected a finite validation score, found {self.score} at step {self.step}.")
         self.history.add(stage=self.stage, step=self.step, validation=self.score, seconds=round(self.seconds, 3))
+        self.judged = self.step
         if self.best is None or self.score < self.best[0]:
             self.best = (self.score, self.step, state)
 
@@ -232,7 +250,7 @@ class _Run:
         return Progress(self.step, steps, self.mean_loss, self.score, best_step, self.seconds)
 
     def end(self, steps: int) -> Fit:
-        stopped = "done" if self.step >= steps else "max-time"
+        stopped = "done" if self.step >= steps else "patience" if self.out_of_patience else "max-time"
         score, step, state = self.best or (None, self.step, self.ema.state())
         return Fit(state, step, score, self.history, stopped, self.seconds)
 

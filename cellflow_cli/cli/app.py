@@ -1,0 +1,55 @@
+"""The command `cellflow`: its commands, put together; imports nothing heavy."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cellflow_cli.cli import simulate
+from cellflow_cli.cli._command import command
+from cellflow_cli.cli.check import check
+from cellflow_cli.cli.evaluate import evaluate
+from cellflow_cli.cli.inspect import inspect
+from cellflow_cli.cli.list import list_entries
+from cellflow_cli.cli.predict import predict
+from cellflow_cli.cli.train import train
+
+app = typer.Typer(
+    name="cellflow",
+    help="Predict how the cells of a patient nobody has treated yet would respond to a treatment.",
+    epilog="Start with `cellflow check DATA`, then train, predict, evaluate. `cellflow COMMAND --help` tells more.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from cellflow_cli._version import __version__
+
+        sys.stdout.write(f"cellflow {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Predict how the cells of a patient nobody has treated yet would respond to a treatment."""
+
+
+app.command("check")(command(check))
+app.command("train")(command(train))
+app.command("predict")(command(predict))
+app.command("evaluate")(command(evaluate))
+app.command("inspect")(command(inspect))
+app.command("list")(command(list_entries))
+app.add_typer(simulate.app, name="simulate")
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()

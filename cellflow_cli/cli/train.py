@@ -1,0 +1,271 @@
+"""`cellflow train`: learn from control and treated populations of many patients."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cellflow_cli.cli import _options as opt
+from cellflow_cli.cli import console
+from cellflow_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cellflow_cli.config import RunConfig
+    from cellflow_cli.model import Model, Plan
+    from cellflow_cli.training.loop import Progress
+
+
+def train(
+    data: opt.Data,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="MODEL", help="Model folder to write.", rich_help_panel=opt.OUTPUT),
+    ],
+    treatment_key: opt.TreatmentKey = None,
+    control: opt.Control = None,
+    sample_key: opt.SampleKey = None,
+    group_key: opt.GroupKey = None,
+    match_key: opt.MatchKey = None,
+    batch_key: opt.BatchKey = None,
+    dose_key: opt.DoseKey = None,
+    dose_unit: opt.DoseUnit = None,
+    cell_type_key: opt.CellTypeKey = None,
+    covariate_key: opt.CovariateKey = None,
+    pairs_key: opt.PairsKey = None,
+    features: opt.Features = None,
+    expression: opt.Expression = None,
+    holdout: opt.HoldoutOption = None,
+    split_key: opt.SplitKey = None,
+    min_cells: opt.MinCells = None,
+    drop_small: opt.DropSmall = None,
+    drop_unpaired: opt.DropUnpaired = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="See `cellflow list methods`.", show_default="mfm", rich_help_panel=opt.MODEL),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Gradient steps (training.steps).", show_default="1000", rich_help_panel=opt.MODEL),
+    ] = None,
+    no_refit: Annotated[
+        bool,
+        typer.Option(
+            "--no-refit",
+            help="Keep the validated model instead of training again on all training groups.",
+            show_default=False,
+            rich_help_panel=opt.MODEL,
+        ),
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings as TOML (cellflow.toml).", rich_help_panel=opt.MODEL),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any setting by its dotted name, such as method.embedder.k=50; repeatable.",
+            rich_help_panel=opt.MODEL,
+        ),
+    ] = None,
+    max_time: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Stop learning after 90s, 30m, 2h ...", rich_help_panel=opt.COMPUTE),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of everything random.", show_default="0", rich_help_panel=opt.COMPUTE),
+    ] = None,
+    device: opt.Device = "auto",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Show what would be learned from what, and stop.",
+            show_default=False,
+            rich_help_panel=opt.COMPUTE,
+        ),
+    ] = False,
+    force: opt.Force = False,
+    as_json: opt.Json = False,
+) -> None:
+    """Learn how treated populations follow from control populations.
+
+    Example: cellflow train plates.h5ad --treatment-key treatment --control DMSO --sample-key patient
+    --holdout patient=P7,P9 -o model
+    """
+    from cellflow_cli.bundle import MARKER
+    from cellflow_cli.data.read import file_hashes, read
+    from cellflow_cli.device import resolve
+    from cellflow_cli.files import check_writable
+    from cellflow_cli.model import plan, train
+
+    names = (
+        "treatment_key", "control", "sample_key", "group_key", "match_key", "batch_key", "dose_key", "dose_unit",
+        "cell_type_key", "covariate_key", "pairs_key", "features", "expression", "holdout", "split_key",
+        "min_cells", "drop_small", "drop_unpaired",
+    )  # fmt: skip
+    given = locals()
+    flags: dict[str, Any] = {"data": opt.given(**{name: given[name] for name in names})}
+    flags |= {} if method is None else {"method": {"name": method}}
+    flags["training"] = ({} if steps is None else {"steps": steps}) | ({"refit": False} if no_refit else {})
+    flags |= {} if seed is None else {"seed": seed}
+    run = _config(config, assignments or [], flags)
+    limit = None if max_time is None else seconds(max_time)
+    where = resolve(device)
+    if not dry_run:
+        check_writable(output, force=force, marker=MARKER)
+    adata = read(data, run.data.features)
+    planned = plan(adata.obs, run)
+    _show_plan(planned, run, str(where))
+    if dry_run:
+        if as_json:
+            console.emit_json({"dry_run": True, **_plan_json(planned, run)})
+        return
+    partial = output.with_name(output.name + ".partial")
+    with _progress() as report:
+        model = train(
+            adata,
+            run.data,
+            method=run.method,
+            training=run.training,
+            solver=run.solver,
+            seed=run.seed,
+            device=where,
+            max_time_s=limit,
+            report=report,
+            save_partial=lambda model: _save_partial(model, partial),
+            provenance={"command": " ".join(["cellflow", *sys.argv[1:]]), "input_hashes": file_hashes(data)},
+        )
+    model.save(output, force=force)
+    _show_model(model, output, data)
+    if as_json:
+        console.emit_json({"model": str(output), **_plan_json(planned, run), "run": dict(model.run)})
+
+
+def seconds(text: str) -> float:
+    """Seconds of a time such as `"90"`, `"90s"`, `"30m"` or `"1.5h"`.
+
+    Raises:
+        ConfigError: If the text is no time above zero.
+    """
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([smh]?)\s*", text)
+    value = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    if value <= 0:
+        raise ConfigError(f"Expected a time such as 90s, 30m or 2h, found {text!r} (`--max-time`).")
+    return value
+
+
+def _config(file: Path | None, assignments: list[str], flags: Mapping[str, Any]) -> "RunConfig":
+    from cellflow_cli.config import from_dict, merged, parse_assignments, read_toml
+
+    settings = {} if file is None else read_toml(file)
+    settings = merged(merged(settings, parse_assignments(assignments)), flags)
+    missing = [
+        f"`--{key.replace('_', '-')}`"
+        for key in ("treatment_key", "control", "sample_key")
+        if key not in settings.get("data", {})
+    ]
+    if missing:
+        raise ConfigError(
+            f"Expected to be told what the columns mean, found no {', '.join(missing)}. "
+            "`cellflow check DATA` proposes columns; the settings may also stand in `--config`."
+        )
+    return from_dict(settings)
+
+
+@contextmanager
+def _progress() -> "Iterator[Callable[[str, Progress], None]]":
+    """A live bar with loss, validation and time left in a terminal; a plain line now and then in a log."""
+    screen = console.stderr()
+    if not screen.is_terminal:
+        yield _PlainProgress()
+        return
+    from rich import progress as bars
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[facts]}"),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=screen) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, at: "Progress") -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(_STAGES[stage], total=at.steps, facts="")
+            bar.update(tasks[stage], completed=at.step, total=at.steps, facts=_facts(at))
+
+        yield report
+
+
+class _PlainProgress:
+    """One line at the first step, then every ten seconds, and at the end of a stage."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, float] = {}
+
+    def __call__(self, stage: str, at: "Progress") -> None:
+        if at.seconds < self._next.get(stage, 0.0) and at.step < at.steps:
+            return
+        self._next[stage] = at.seconds + 10
+        left = at.seconds / at.step * (at.steps - at.step)
+        console.say(f"{_STAGES[stage]} {at.step}/{at.steps}, {_facts(at)}, {left:.0f} s left")
+
+
+_STAGES = {"train": "Training", "refit": "Refitting on all training groups"}
+
+
+def _facts(at: "Progress") -> str:
+    score = "" if at.score is None else f", validation {at.score:.4g} (best at step {at.best_step})"
+    return f"loss {at.loss:.4g}{score}"
+
+
+def _save_partial(model: "Model", folder: Path) -> None:
+    model.save(folder, force=True)
+    raise KeyboardInterrupt(
+        f"Interrupted. The model so far is in `{folder}`: usable for prediction, but learning had not finished."
+    )
+
+
+def _plan_json(planned: "Plan", run: "RunConfig") -> dict[str, Any]:
+    from cellflow_cli.config import to_dict
+
+    return {
+        "config": to_dict(run),
+        "split": {name: list(getattr(planned.split, name)) for name in ("train", "val", "test")},
+        "conditions": [condition.label for condition in planned.table.conditions],
+        "dropped_populations": list(planned.table.dropped),
+    }
+
+
+def _show_plan(planned: "Plan", run: "RunConfig", device: str) -> None:
+    from cellflow_cli.errors import listed
+
+    table, split = planned.table, planned.split
+    console.say(
+        f"{run.method.name} on {device}: {len(table.controls)} control and {len(table.treated)} treated populations, "
+        f"{sum(len(p.rows) for p in (*table.controls, *table.treated)):,} cells, features {run.data.features}"
+    )
+    console.say(f"Treatments: {listed((c.label for c in table.conditions), 12)}")
+    for name, groups in (("Training", split.train), ("Validation", split.val), ("Held out", split.test)):
+        console.say(f"{name}: {len(groups)} {run.data.group}{'' if len(groups) == 1 else 's'} {listed(groups, 12)}")
+    if table.dropped:
+        console.say(f"Left out: {listed(table.dropped)}", style="yellow")
+    if not split.test:
+        console.say("Nothing is held out: an evaluation on these data will not show unseen patients.", style="yellow")
+
+
+def _show_model(model: "Model", output: Path, data: list[Path]) -> None:
+    score = model.run["validation_energy"]
+    found = "" if score is None else f", validation energy distance {score:.4g} at step {model.run['best_step']}"
+    console.say(f"Trained in {model.run['wall_time_s']:.0f} s{found}. Model in {output}")
+    if model.split.test:
+        console.say(f"Next: cellflow predict {output} {' '.join(map(str, data))} -o predicted.h5ad")

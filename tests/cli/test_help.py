@@ -1,0 +1,54 @@
+"""Help is quick, loads nothing heavy, and typos are met with a suggestion."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from cellflow_cli.cli.app import app
+
+COMMANDS = ("check", "train", "predict", "evaluate", "inspect", "list", "simulate")
+
+
+def test_help_is_quick() -> None:
+    """Half a second, best of five: a busy machine slows single runs down."""
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "cellflow_cli", "--help"], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_loads_no_heavy_module(command: tuple[str, ...]) -> None:
+    code = (
+        "import sys\n"
+        "from cellflow_cli.cli.app import app\n"
+        f"try: app({[*command, '--help']!r})\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'anndata', 'scanpy', 'sklearn', 'h5py', 'ot'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [(["trian"], "train"), (["train", "x.h5ad", "--treatment-kye", "a"], "--treatment-key"), (["list", "metric"], "metrics")],
+)
+def test_typos_are_met_with_a_suggestion(arguments: list[str], suggestion: str) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert suggestion in result.output
+
+
+def test_options_stand_in_groups_with_defaults() -> None:
+    text = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"}).output
+    for group in ("Input", "Output", "Model", "Compute"):
+        assert f" {group} " in text
+    assert "[default: auto]" in text
