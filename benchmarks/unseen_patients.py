@@ -12,7 +12,6 @@ distances per held-out patient for the model, doing nothing (identity) and the m
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -39,19 +38,23 @@ RUNS = {
     "cohort": {
         "file": ROOT / "example_data" / "cohort.h5ad",
         "options": [*COLUMNS, "--sample-key", "patient", "--dose-key", "dose"],
-        "folds": ["patient=P19,P20,P21,P22,P23,P24"],
+        "folds": [f"patient={','.join(f'P{i:02d}' for i in range(k, 25, 6))}" for k in (1, 2, 3, 4, 5, 6)],
     },
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", choices=sorted(RUNS))
-    parser.add_argument("--method", default="mfm")
+    parser.add_argument("--methods", default="mfm", help="comma list")
+    parser.add_argument(
+        "--other", action="store_true", help="also predict mfm from another sample's population"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, default=None, help="only the first N folds")
     parser.add_argument("--max-cells", type=int, default=2500, help="cells a side in evaluation")
-    parser.add_argument("--metrics", default=None, help="comma list; default: all")
     parser.add_argument("--keep", type=Path, default=None, help="keep models, predictions and reports here")
     parser.add_argument("--json", type=Path, default=None, help="write the result here")
     parser.add_argument("train_options", nargs="*", help="after --: further options of train")
@@ -59,66 +62,83 @@ def main() -> None:
     run = RUNS[args.data]
     if not run["file"].exists():
         sys.exit(f"SKIPPED: no {run['file']} (set CELLFLOW_DATA to the folder of the real data)")
-    work = Path(tempfile.mkdtemp())
-    folds = [fold(run, held, work / str(i), args) for i, held in enumerate(run["folds"][: args.folds])]
-    result = {"data": args.data, "method": args.method, "seed": args.seed, "folds": folds}
+    with tempfile.TemporaryDirectory() as temporary:
+        work = args.keep or Path(temporary)
+        folds = [
+            fold(run, held, work / f"{method}-{i}", method, args)
+            for i, held in enumerate(run["folds"][: args.folds])
+            for method in args.methods.split(",")
+        ]
     report(pd.DataFrame([row for part in folds for row in part["scores"]]), folds)
     if args.json:
-        args.json.write_text(json.dumps(result, indent=2))
-    if args.keep:
-        shutil.copytree(work, args.keep, dirs_exist_ok=True)
-    shutil.rmtree(work)
+        args.json.write_text(json.dumps({"data": args.data, "seed": args.seed, "folds": folds}, indent=2))
 
 
-def fold(run: dict, held: str, work: Path, args: argparse.Namespace) -> dict:
-    work.mkdir()
-    file, model, predicted, scores = str(run["file"]), work / "model", work / "predicted.h5ad", work / "report"
-    commands = {
-        "train": ["train", file, *run["options"], "--holdout", held, "--method", args.method,
-                  "--seed", str(args.seed), "-o", str(model), *args.train_options],
-        "predict": ["predict", str(model), file, "-o", str(predicted)],
-        "evaluate": ["evaluate", str(predicted), file, "-o", str(scores), "--max-cells", str(args.max_cells)],
-    }  # fmt: skip
-    if args.metrics:
-        commands["evaluate"] += ["--metrics", args.metrics]
-    costs = {name: timed([shutil.which("cellflow") or "cellflow", *command]) for name, command in commands.items()}
-    facts = json.loads((model / "run.json").read_text())
-    table = pd.read_csv(scores / "scores.csv")
-    return {
-        "held_out": held,
-        "costs": costs,
-        "best_step": facts["best_step"],
-        "validation_energy": facts["validation_energy"],
-        "summary": json.loads((scores / "summary.json").read_text()),
-        "scores": table[table["metric"] == "energy"].to_dict("records"),
+def fold(run: dict, held: str, work: Path, method: str, args: argparse.Namespace) -> dict:
+    """Train with some patients held out, predict them, evaluate; costs and all scores."""
+    work.mkdir(parents=True, exist_ok=True)
+    file, model = str(run["file"]), str(work / "model")
+    options = ["--holdout", held, "--method", method, "--seed", str(args.seed), *args.train_options]
+    costs = {"train": timed(["train", file, *run["options"], *options, "-o", model, "--force"])}
+    scores = []
+    for population in ("own", "other") if args.other and method != "fm" else ("own",):
+        predicted, folder = str(work / f"{population}.h5ad"), str(work / f"report-{population}")
+        command = ["predict", model, file, "-o", predicted, "--force"]
+        command += ["--population", population] if population == "other" else []
+        costs[f"predict {population}"] = timed(command)
+        options = ["--max-cells", str(args.max_cells), "--force"]
+        costs[f"evaluate {population}"] = timed(["evaluate", predicted, file, "-o", folder, *options])
+        table = pd.read_csv(Path(folder) / "scores.csv")
+        name = method if population == "own" else f"{method}, other population"
+        table["row"] = table["row"].replace("model", name)
+        scores += table.to_dict("records")
+    facts = json.loads((Path(model) / "run.json").read_text())
+    kept = ("best_step", "validation_energy", "solver_error")
+    return {"held_out": held, "method": method, "costs": costs, "scores": scores} | {
+        k: facts[k] for k in kept
     }
 
 
 def timed(command: list[str]) -> dict:
-    print("$ cellflow", *command[1:], flush=True)
+    """Run one command; wall seconds and the largest resident set in MB."""
+    print("$ cellflow", *command, flush=True)
     started = time.monotonic()
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    stderr = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    with tempfile.TemporaryFile("w+") as stderr:
+        process = subprocess.Popen([shutil.which("cellflow") or "cellflow", *command], stderr=stderr)
+        _, status, usage = os.wait4(process.pid, 0)
+        stderr.seek(0)
+        text = stderr.read().strip()
     if status:
-        sys.exit(stderr)
-    print("  " + stderr.strip().replace("\n", "\n  "), flush=True)
+        sys.exit(text)
+    print("  " + text.replace("\n", "\n  "), flush=True)
     return {"seconds": round(time.monotonic() - started, 1), "peak_mb": round(usage.ru_maxrss / 1024)}
 
 
 def report(scores: pd.DataFrame, folds: list[dict]) -> None:
-    table = scores.groupby(["group", "row"])["value"].mean().unstack()
+    """Energy per held-out group and condition, means of all metrics, wins, and costs."""
     pd.set_option("display.width", 200)
-    print("\nEnergy distance per held-out group\n", table.round(4).to_string())
-    mean = table.mean()
-    print("\nMean\n", mean.round(4).to_string())
-    for row in ("identity", "mean-shift"):
-        wins = int((table["model"] < table[row]).sum())
-        print(f"better than {row} on {wins} of {len(table)}; ratio of means {mean['model'] / mean[row]:.3f}")
+    energy = scores[scores["metric"] == "energy"]
+    per_group = energy.groupby(["group", "row"])["value"].mean().unstack()
+    print("\nEnergy distance per held-out group\n", per_group.round(4).to_string())
+    if energy["treatment"].nunique() > 1:
+        labels = [energy["treatment"], energy["dose"].fillna(0)]
+        print(
+            "\nper condition\n",
+            energy.pivot_table(index=labels, columns="row", values="value").round(4).to_string(),
+        )
+    means = (
+        scores.groupby(["metric", "row", "group"])["value"].mean().groupby(["metric", "row"]).mean().unstack()
+    )
+    print("\nMean over groups\n", means.round(4).to_string())
+    models = [row for row in per_group.columns if row not in ("identity", "mean-shift", "floor")]
+    for model in models:
+        for rival in [row for row in per_group.columns if row not in (model, "floor")]:
+            both = per_group[[model, rival]].dropna()
+            wins, ratio = int((both[model] < both[rival]).sum()), both[model].mean() / both[rival].mean()
+            print(f"{model} better than {rival} on {wins} of {len(both)}; ratio of means {ratio:.3f}")
     for part in folds:
         costs = ", ".join(f"{name} {c['seconds']} s {c['peak_mb']} MB" for name, c in part["costs"].items())
-        print(f"{part['held_out']}: {costs}; best step {part['best_step']}")
-    print("children peak MB", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+        print(f"{part['method']}, {part['held_out']} held out: {costs}; best step {part['best_step']}")
 
 
 if __name__ == "__main__":

@@ -167,7 +167,10 @@ def _text(path: Path) -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     if not path.exists():
-        raise BundleError(f"Expected a model folder with `{path.name}`, found none at `{path}`. Copy the folder again.")
+        raise BundleError(
+            f"Expected a model folder with `{path.name}`, found none in `{path.parent}`. "
+            "Make one with `cellflow train`, or copy the whole folder again."
+        )
     try:
         value = json.loads(_text(path))
     except json.JSONDecodeError as error:

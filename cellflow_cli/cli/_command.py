@@ -20,7 +20,9 @@ _Quiet = Annotated[
 ]
 _Debug = Annotated[
     bool,
-    typer.Option("--debug", help="Show the traceback of an error.", show_default=False, rich_help_panel="Compute"),
+    typer.Option(
+        "--debug", help="Show the traceback of an error.", show_default=False, rich_help_panel="Compute"
+    ),
 ]
 
 
@@ -52,7 +54,11 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     ]
     signature = inspect.signature(function, eval_str=True)
     wrapped.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *extra])  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {**inspect.get_annotations(function, eval_str=True), "quiet": _Quiet, "debug": _Debug}
+    wrapped.__annotations__ = {
+        **inspect.get_annotations(function, eval_str=True),
+        "quiet": _Quiet,
+        "debug": _Debug,
+    }
     return wrapped
 
 

@@ -71,9 +71,7 @@ Json = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.", rich_help_panel=COMPUTE)]
-Device = Annotated[
-    str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", rich_help_panel=COMPUTE)
-]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", rich_help_panel=COMPUTE)]
 Force = Annotated[
     bool,
     typer.Option("--force", help="Replace an existing output.", show_default=False, rich_help_panel=OUTPUT),

@@ -12,7 +12,9 @@ ROOMS = ("methods", "metrics", "couplings", "embedders", "conditions", "baseline
 
 
 def list_entries(
-    what: Annotated[str | None, typer.Argument(metavar="[" + "|".join(ROOMS) + "]", help="Which kind; default: all.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(metavar="[" + "|".join(ROOMS) + "]", help="Which kind; default: all.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List methods, metrics, couplings, embedders, condition encoders or baselines."""

@@ -19,7 +19,9 @@ def predict(
     data: opt.Data,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="PRED.h5ad", help="Prediction to write.", rich_help_panel=opt.OUTPUT),
+        typer.Option(
+            "--output", "-o", metavar="PRED.h5ad", help="Prediction to write.", rich_help_panel=opt.OUTPUT
+        ),
     ],
     samples: Annotated[
         str,
@@ -31,11 +33,15 @@ def predict(
     ] = "unseen",
     treatment: Annotated[
         list[str] | None,
-        typer.Option(help="Treatment to predict; repeatable.", show_default="all trained", rich_help_panel=opt.INPUT),
+        typer.Option(
+            help="Treatment to predict; repeatable.", show_default="all trained", rich_help_panel=opt.INPUT
+        ),
     ] = None,
     dose: Annotated[
         list[float] | None,
-        typer.Option(help="Dose to predict; repeatable.", show_default="all trained", rich_help_panel=opt.INPUT),
+        typer.Option(
+            help="Dose to predict; repeatable.", show_default="all trained", rich_help_panel=opt.INPUT
+        ),
     ] = None,
     like: Annotated[
         Path | None,
@@ -62,18 +68,34 @@ def predict(
     ] = False,
     sample_name: Annotated[
         str | None,
-        typer.Option(help="Name of the sample, where the file has no sample column.", rich_help_panel=opt.INPUT),
+        typer.Option(
+            help="Name of the sample, where the file has no sample column.", rich_help_panel=opt.INPUT
+        ),
     ] = None,
+    population: Annotated[
+        str,
+        typer.Option(
+            metavar="own|other",
+            help="Whose control population the model is told; `other` checks whether it matters.",
+            rich_help_panel=opt.MODEL,
+        ),
+    ] = "own",
     min_feature_coverage: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="Smallest share of the model's features that will do.", rich_help_panel=opt.INPUT
+            min=0,
+            max=1,
+            help="Smallest share of the model's features that will do.",
+            rich_help_panel=opt.INPUT,
         ),
     ] = 1.0,
     no_controls: Annotated[
         bool,
         typer.Option(
-            "--no-controls", help="Leave the control rows out.", show_default=False, rich_help_panel=opt.OUTPUT
+            "--no-controls",
+            help="Leave the control rows out.",
+            show_default=False,
+            rich_help_panel=opt.OUTPUT,
         ),
     ] = False,
     chunk: Annotated[
@@ -104,6 +126,7 @@ def predict(
         like=None if like is None else read_obs([like]),
         assume_control=assume_control,
         sample_name=sample_name,
+        population=population,
         controls=not no_controls,
         min_coverage=min_feature_coverage,
         seed=seed,
@@ -117,13 +140,17 @@ def predict(
     planned = prediction(trained, adata, request, facts)
     names = [task.control.name for task in planned.tasks]
     conditions = sorted({condition.label for task in planned.tasks for condition in task.conditions})
-    console.say(f"Predicting {len(names)} samples ({_some(names)}) under {len(conditions)} conditions ({_some(conditions)})")
+    console.say(
+        f"Predicting {len(names)} samples ({_some(names)}) under {len(conditions)} conditions ({_some(conditions)})"
+    )
     for remark in planned.warnings:
         console.say(f"Warning: {remark}", style="yellow")
     with _progress() as on_rows:
         write_prediction(planned, output, force=force, on_rows=on_rows)
     if planned.n_clipped:
-        console.say(f"Set to zero because below it: {planned.n_clipped / max(1, planned.n_values):.1%} of predicted values")
+        console.say(
+            f"Set to zero because below it: {planned.n_clipped / max(1, planned.n_values):.1%} of predicted values"
+        )
     console.say(f"{planned.n_rows:,} rows in {output}")
     if as_json:
         console.emit_json(
@@ -149,7 +176,9 @@ def _samples(text: str) -> str | dict[str, list[str]]:
 
 def _renames(texts: list[str]) -> dict[str, str]:
     pairs = [text.partition("=") for text in texts]
-    wrong = [text for text, (new, equals, old) in zip(texts, pairs, strict=True) if not (new and equals and old)]
+    wrong = [
+        text for text, (new, equals, old) in zip(texts, pairs, strict=True) if not (new and equals and old)
+    ]
     if wrong:
         raise ConfigError(f"Expected `--rename NEW=OLD`, found {wrong[0]!r}.")
     return {new.strip(): old.strip() for new, _, old in pairs}

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cellflow_cli.cli._options import INPUT, OUTPUT, Json, Seed
+from cellflow_cli.cli._command import command
+from cellflow_cli.cli._options import INPUT, OUTPUT, Force, Json, Seed
 from cellflow_cli.cli.console import emit_json, say
 from cellflow_cli.errors import ConfigError
 
@@ -20,13 +21,10 @@ app = typer.Typer(
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="FILE", help="h5ad file to write.", rich_help_panel=OUTPUT)
 ]
-Force = Annotated[
-    bool,
-    typer.Option("--force", help="Replace an existing file.", show_default=False, rich_help_panel=OUTPUT),
-]
 
 
-@app.command()
+@app.command("cohort")
+@command
 def cohort(
     output: Output,
     patients: Annotated[int, typer.Option(help="Patients.", rich_help_panel=INPUT)] = 24,
@@ -65,7 +63,8 @@ def cohort(
     _write(simulate_cohort(config, seed), output, force, as_json, kind="cohort", seed=seed)
 
 
-@app.command()
+@app.command("gaussians")
+@command
 def gaussians(
     output: Output,
     populations: Annotated[int, typer.Option(help="Populations.", rich_help_panel=INPUT)] = 12,

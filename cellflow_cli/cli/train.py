@@ -23,7 +23,9 @@ def train(
     data: opt.Data,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="MODEL", help="Model folder to write.", rich_help_panel=opt.OUTPUT),
+        typer.Option(
+            "--output", "-o", metavar="MODEL", help="Model folder to write.", rich_help_panel=opt.OUTPUT
+        ),
     ],
     treatment_key: opt.TreatmentKey = None,
     control: opt.Control = None,
@@ -49,7 +51,9 @@ def train(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Gradient steps (training.steps).", show_default="1000", rich_help_panel=opt.MODEL),
+        typer.Option(
+            min=1, help="Gradient steps (training.steps).", show_default="1000", rich_help_panel=opt.MODEL
+        ),
     ] = None,
     no_refit: Annotated[
         bool,
@@ -75,7 +79,9 @@ def train(
     ] = None,
     max_time: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Stop learning after 90s, 30m, 2h ...", rich_help_panel=opt.COMPUTE),
+        typer.Option(
+            metavar="TIME", help="Stop learning after 90s, 30m, 2h ...", rich_help_panel=opt.COMPUTE
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -256,16 +262,22 @@ def _show_plan(planned: "Plan", run: "RunConfig", device: str) -> None:
     )
     console.say(f"Treatments: {listed((c.label for c in table.conditions), 12)}")
     for name, groups in (("Training", split.train), ("Validation", split.val), ("Held out", split.test)):
-        console.say(f"{name}: {len(groups)} {run.data.group}{'' if len(groups) == 1 else 's'} {listed(groups, 12)}")
+        console.say(
+            f"{name}: {len(groups)} {run.data.group}{'' if len(groups) == 1 else 's'} {listed(groups, 12)}"
+        )
     if table.dropped:
         console.say(f"Left out: {listed(table.dropped)}", style="yellow")
     if not split.test:
-        console.say("Nothing is held out: an evaluation on these data will not show unseen patients.", style="yellow")
+        console.say(
+            "Nothing is held out: an evaluation on these data will not show unseen patients.", style="yellow"
+        )
 
 
 def _show_model(model: "Model", output: Path, data: list[Path]) -> None:
     score = model.run["validation_energy"]
-    found = "" if score is None else f", validation energy distance {score:.4g} at step {model.run['best_step']}"
+    found = (
+        "" if score is None else f", validation energy distance {score:.4g} at step {model.run['best_step']}"
+    )
     console.say(f"Trained in {model.run['wall_time_s']:.0f} s{found}. Model in {output}")
     if model.split.test:
         console.say(f"Next: cellflow predict {output} {' '.join(map(str, data))} -o predicted.h5ad")

@@ -99,7 +99,7 @@ def _kind_findings(
         blank = sum(part.n_blank for part in surveys) if expression == "counts" else 0
         what = f"Expected every cell to have counts, found {blank} cells without any."
         blanks = [Finding("warning", what, "Remove empty cells before training.")] if blank else []
-        return [fault or Finding("note", f"{features} of X, which looks like {looks} ({span}).", ""), *blanks]
+        return [fault or Finding("note", f"{features} of X taken as {expression}, {span}.", ""), *blanks]
     if source.kind in ("X", "layers") and len(names) > MAX_PLAIN_FEATURES:
         what = f"Expected at most {MAX_PLAIN_FEATURES} features in {features!r}, found {len(names)} ({span})."
         return [
@@ -110,7 +110,8 @@ def _kind_findings(
     if looks == "counts":
         what = f"Expected transformed values in {features!r}, found whole numbers only ({span}): raw counts?"
         return [Finding("warning", what, "Transform them first (log1p, arcsinh), or use `--features pca:K`.")]
-    return [Finding("note", f"{features!r} looks like {looks} ({span}) and is taken as it is.", "")]
+    likeness = "" if looks == "as-is" else f", which look like {looks},"
+    return [Finding("note", f"{features!r} holds {span}{likeness} and is taken as it is.", "")]
 
 
 def _constant_findings(surveys: Sequence[Survey], names: Sequence[str]) -> list[Finding]:

@@ -1,12 +1,13 @@
 """What an embedder hands to the velocity field."""
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
 
+@runtime_checkable
 class Context(Protocol):
     """A population as the field sees it: something that can be asked at a point and a time."""
 
@@ -14,7 +15,7 @@ class Context(Protocol):
         """What the population says at each point, shape [b, n, e]."""
         ...
 
-    def merged(self) -> Self:
+    def merged(self) -> "Context":
         """Contexts of b subsamples of one population as the context of that population, b = 1."""
         ...
 
@@ -33,6 +34,6 @@ class PooledContext:
         """The vector at each point, shape [b, n, e]."""
         return self.vector.unsqueeze(1).expand(-1, x.shape[1], -1)
 
-    def merged(self) -> Self:
+    def merged(self) -> "PooledContext":
         """The mean vector, shape [1, e]."""
-        return type(self)(self.vector.mean(0, keepdim=True))
+        return PooledContext(self.vector.mean(0, keepdim=True))

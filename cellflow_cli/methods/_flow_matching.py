@@ -6,7 +6,7 @@ population.
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -52,6 +52,7 @@ class Phase(NamedTuple):
     steps: int = 1
 
 
+@runtime_checkable
 class Coupling(Protocol):
     """Pairs source with target cells."""
 

@@ -90,7 +90,9 @@ class Model:
         """Carry the control cells of samples to treatments; see `cellflow_cli.model.predict`."""
         from cellflow_cli.model._predict import PredictionRequest, predict
 
-        request = PredictionRequest(treatments=treatments, doses=doses, samples=samples, controls=controls, seed=seed)
+        request = PredictionRequest(
+            treatments=treatments, doses=doses, samples=samples, controls=controls, seed=seed
+        )
         return predict(self, adata, request)
 
     def to(self, device: str | torch.device) -> "Model":
@@ -144,7 +146,9 @@ def load(folder: Path | str, *, device: str | torch.device = "cpu") -> Model:
         summaries = Summaries.from_parts(content.summaries, content.summary_arrays)
         history = History.from_lines(content.history.splitlines())
     except (ConfigError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"Expected a model of this version at `{folder}`, found: {error}. Train again or update.") from error
+        raise BundleError(
+            f"Expected a model of this version at `{folder}`, found: {error}. Train again or update."
+        ) from error
     load_state(method, content.state, Path(folder))
     return Model(
         method=method.to(place).eval(), config=config, transform=transform, shape=shape, vocabulary=vocabulary,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from cellflow_cli.config import to_dict
 from cellflow_cli.data.columns import labels
 from cellflow_cli.data.populations import PopulationRows
 from cellflow_cli.data.tensors import PopulationReader
+from cellflow_cli.errors import DataError
 from cellflow_cli.model._request import PredictionRequest, Task, tasks
 from cellflow_cli.prediction.transport import prepare, transport
 from cellflow_cli.types import Condition, Population
@@ -85,10 +86,13 @@ class Prediction:
         if self.request.controls:
             for task in self.tasks:
                 yield from self._control_parts(reader, task.control)
-        for task in self.tasks:
+        for position, task in enumerate(self.tasks):
             population = reader.population(task.control)
+            told = population
+            if self.request.population == "other":
+                told = _in_place_of(population, reader.population(self.tasks[position - 1].control))
             for condition in task.conditions:
-                yield from self._predicted_parts(population, task.control, condition)
+                yield from self._predicted_parts(population, told, task.control, condition)
 
     def uns(self) -> dict[str, Any]:
         """`uns["cellflow"]`, complete once all parts were made."""
@@ -160,12 +164,12 @@ class Prediction:
             yield Part(obs=obs, expression=expression, control=expression, flow=flow)
 
     def _predicted_parts(
-        self, population: Population, control: PopulationRows, condition: Condition
+        self, population: Population, told: Population, control: PopulationRows, condition: Condition
     ) -> Iterator[Part]:
         method: Any = self.model.method
         name = population.name
         label = self.model.shape.samples.index(name) if name in self.model.shape.samples else -1
-        prepared = prepare(method, population, condition, self.request.seed, label)
+        prepared = prepare(method, told, condition, self.request.seed, label)
         for at in _chunks(np.arange(len(control.rows)), self.request.chunk):
             cells = population.cells[torch.from_numpy(at).to(population.cells.device)]
             moved = transport(method, cells, prepared, self.model.config.solver, self.request.chunk)
@@ -191,7 +195,9 @@ class Prediction:
         table = pd.DataFrame(index=names if condition is None else names + f":{condition.label}")
         for position, key in enumerate(spec.sample_key):
             table[key] = labels(old[key]) if key in old else control.sample[position]
-        for key in dict.fromkeys([spec.group, *spec.covariate_key, *([spec.cell_type_key] if spec.cell_type_key else [])]):
+        for key in dict.fromkeys(
+            [spec.group, *spec.covariate_key, *([spec.cell_type_key] if spec.cell_type_key else [])]
+        ):
             if key not in table:
                 table[key] = labels(old[key]) if key in old else control.group
         if condition is None:
@@ -217,6 +223,12 @@ def prediction(
         ConfigError, DataError: As `tasks`.
     """
     made, warnings = tasks(model, adata.obs, request)
+    if request.population == "other":
+        if len(made) < 2:
+            raise DataError("Expected two samples or more to exchange populations between, found one.")
+        warnings.append(
+            "each sample was predicted from another sample's control population: a check, no prediction"
+        )
     model.transform.apply(adata, made[0].control.rows[:1], request.min_coverage)  # are the features there?
     return Prediction(
         model=model, adata=adata, request=request, tasks=made, warnings=warnings, facts=facts or {}
@@ -270,6 +282,11 @@ def obs_table(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         if key != "cellflow_source_cell" and table[key].dtype == object:
             table[key] = pd.Categorical(table[key])
     return table
+
+
+def _in_place_of(population: Population, other: Population) -> Population:
+    """The cells of another sample under the name and covariates of this one."""
+    return replace(population, cells=other.cells, node_features=other.node_features)
 
 
 def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:

@@ -27,6 +27,8 @@ class PredictionRequest:
         samples: `"unseen"` (groups that training never saw), `"all"`, or values by obs column.
         like: Obs of measured cells: predict each sample's conditions that occur there, and no other.
         assume_control: Take all cells as controls where the treatment column is missing.
+        population: `"own"`, or `"other"`: tell the model the control population of the next sample in
+            the output instead of the sample's own, a check of whether the population matters.
         sample_name: Name of the sample where the sample columns are missing.
         controls: Whether the control rows are part of the output.
         min_coverage: Smallest share of the model's features that the data must have.
@@ -40,6 +42,7 @@ class PredictionRequest:
     like: pd.DataFrame | None = None
     assume_control: bool = False
     sample_name: str | None = None
+    population: str = "own"
     controls: bool = True
     min_coverage: float = 1.0
     seed: int = 0
@@ -61,6 +64,8 @@ def tasks(model: "Model", obs: pd.DataFrame, request: PredictionRequest) -> tupl
         ConfigError: If a treatment or dose was not trained, or is the control.
         DataError: If no sample is left.
     """
+    if request.population not in ("own", "other"):
+        raise ConfigError(f"Expected population 'own' or 'other', found {request.population!r}.")
     controls = control_table(obs, model.config.data, request.assume_control, request.sample_name)
     chosen = _samples(model, obs, controls, request.samples)
     conditions, warnings = requested_conditions(model, request)
@@ -68,7 +73,10 @@ def tasks(model: "Model", obs: pd.DataFrame, request: PredictionRequest) -> tupl
         return [Task(control=control, conditions=tuple(conditions)) for control in chosen], warnings
     measured = _measured(model, request.like)
     made = [
-        Task(control=control, conditions=tuple(c for c in conditions if c in _of_sample(measured, control.sample)))
+        Task(
+            control=control,
+            conditions=tuple(c for c in conditions if c in _of_sample(measured, control.sample)),
+        )
         for control in chosen
     ]
     if not any(task.conditions for task in made):
@@ -120,12 +128,17 @@ def _untrained_dose(treatment: str, dose: float, trained: Sequence[float], unit:
         )
     if not np.isfinite(dose) or dose < 0:
         raise ConfigError(f"Expected a dose of zero or more, found {dose!r}.")
-    between = "between the trained doses" if min(trained) < dose < max(trained) else "OUTSIDE the trained doses"
+    between = (
+        "between the trained doses" if min(trained) < dose < max(trained) else "OUTSIDE the trained doses"
+    )
     return f"dose {dose:g} {unit} lies {between}: {shown}"
 
 
 def _samples(
-    model: "Model", obs: pd.DataFrame, controls: Sequence[PopulationRows], samples: str | Mapping[str, Iterable[str]]
+    model: "Model",
+    obs: pd.DataFrame,
+    controls: Sequence[PopulationRows],
+    samples: str | Mapping[str, Iterable[str]],
 ) -> list[PopulationRows]:
     if samples == "all":
         return list(controls)

@@ -152,7 +152,12 @@ class _Training:
         provenance: dict[str, Any],
     ) -> None:
         self.started = time.monotonic()
-        self.config, self.report, self.save_partial, self.provenance = config, report, save_partial, provenance
+        self.config, self.report, self.save_partial, self.provenance = (
+            config,
+            report,
+            save_partial,
+            provenance,
+        )
         self.plan = plan(adata.obs, config)
         rows = _rows_of(self.plan.table, self.plan.training_groups)
         self.transform = fit_features(adata, config.data, rows, seed=config.seed)
@@ -236,9 +241,14 @@ class _Training:
 
     def _shape(self, pairs: Sequence[PopulationPair]) -> ModelShape:
         """Sizes and codes; conditions of all training groups, so that both stages build the same network."""
-        conditions = sorted({pair.condition for pair in self.pairs}, key=lambda c: (c.treatment, c.dose or 0.0))
+        conditions = sorted(
+            {pair.condition for pair in self.pairs}, key=lambda c: (c.treatment, c.dose or 0.0)
+        )
         treatments = tuple(dict.fromkeys(c.treatment for c in conditions))
-        doses = {t: tuple(c.dose for c in conditions if c.treatment == t and c.dose is not None) for t in treatments}
+        doses = {
+            t: tuple(c.dose for c in conditions if c.treatment == t and c.dose is not None)
+            for t in treatments
+        }
         return ModelShape(
             n_features=self.transform.n_features,
             treatments=treatments,
@@ -248,10 +258,14 @@ class _Training:
             n_node_features=len(self.vocabulary.cell_types),
         )
 
-    def _validator(self, method: Any, judges: Sequence[PopulationPair]) -> Callable[[Mapping[str, Tensor]], float]:
+    def _validator(
+        self, method: Any, judges: Sequence[PopulationPair]
+    ) -> Callable[[Mapping[str, Tensor]], float]:
         rng = stream(self.config.seed, "evaluation")
         n = self.config.training.validation_cells
-        cells = [(pair, _some(pair.source.cells, n, rng), _some(pair.target.cells, n, rng)) for pair in judges]
+        cells = [
+            (pair, _some(pair.source.cells, n, rng), _some(pair.target.cells, n, rng)) for pair in judges
+        ]
         solver = replace(self.config.solver, method="midpoint", steps=_VALIDATION_STEPS)
 
         def validate(state: Mapping[str, Tensor]) -> float:
@@ -292,12 +306,17 @@ class _Training:
         rng = stream(self.config.seed, "calibration")
         chosen = [self.pairs[i] for i in torch.randperm(len(self.pairs), generator=rng)[:4].tolist()]
         jobs = [
-            (_some(pair.source.cells, _CALIBRATION_CELLS, rng), prepare(method, pair.source, pair.condition, 0))
+            (
+                _some(pair.source.cells, _CALIBRATION_CELLS, rng),
+                prepare(method, pair.source, pair.condition, 0),
+            )
             for pair in chosen
         ]
 
         def moved(solver: SolverConfig) -> Float[Tensor, "n d"]:
-            return torch.cat([method.standardizer(transport(method, x, told, solver).cells) for x, told in jobs])
+            return torch.cat(
+                [method.standardizer(transport(method, x, told, solver).cells) for x, told in jobs]
+            )
 
         return calibrate(moved, self.config.solver)
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 OnRows = Callable[[int, int], None]
 
 
-def write_prediction(prediction: "Prediction", path: Path, *, force: bool, on_rows: OnRows | None = None) -> None:
+def write_prediction(
+    prediction: "Prediction", path: Path, *, force: bool, on_rows: OnRows | None = None
+) -> None:
     """Compute a prediction and write it as h5ad, whole or not at all.
 
     Args:
@@ -67,7 +69,13 @@ def _write(prediction: "Prediction", file: Any, on_rows: OnRows | None) -> None:
 def _array(parent: Any, name: str, n: int, width: int) -> Any:
     rows = max(1, min(n, 2**18 // max(1, width)))
     made = parent.create_dataset(
-        name, (n, width), dtype=np.float32, chunks=(rows, width), compression="gzip", compression_opts=1, shuffle=True
+        name,
+        (n, width),
+        dtype=np.float32,
+        chunks=(rows, width),
+        compression="gzip",
+        compression_opts=1,
+        shuffle=True,
     )
     made.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
     return made

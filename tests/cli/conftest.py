@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 
 
-def small_cohort(n_patients: int = 4, n_cells: int = 40, n_markers: int = 5, seed: int = 0) -> anndata.AnnData:
+def small_cohort(
+    n_patients: int = 4, n_cells: int = 40, n_markers: int = 5, seed: int = 0
+) -> anndata.AnnData:
     """Patients with a shift of their own; treatments `drug` and `other`; markers without meaning."""
     rng = np.random.default_rng(seed)
     cells, rows = [], []
@@ -34,7 +36,9 @@ def model_folder(cohort_file: Path, tmp_path_factory: pytest.TempPathFactory) ->
     import cellflow_cli as cf
 
     folder = tmp_path_factory.mktemp("model") / "model"
-    spec = cf.DataSpec(treatment_key="treatment", control="control", sample_key="patient", holdout="patient=P4")
+    spec = cf.DataSpec(
+        treatment_key="treatment", control="control", sample_key="patient", holdout="patient=P4"
+    )
     training = cf.TrainingConfig(steps=4, validate_every=2)
     cf.train(cf.read([cohort_file]), spec, training=training, device="cpu").save(folder)
     return folder

@@ -110,7 +110,14 @@ def test_a_file_of_untreated_cells_alone(cohort_file: Path, tmp_path: Path) -> N
     bare.write_h5ad(tmp_path / "bare.h5ad")
     cellflow("predict", model, tmp_path / "bare.h5ad", "-o", tmp_path / "p.h5ad", code=3)
     cellflow(
-        "predict", model, tmp_path / "bare.h5ad", "--assume-control", "--sample-name", "New", "-o", tmp_path / "p.h5ad"
+        "predict",
+        model,
+        tmp_path / "bare.h5ad",
+        "--assume-control",
+        "--sample-name",
+        "New",
+        "-o",
+        tmp_path / "p.h5ad",
     )
     made = anndata.read_h5ad(tmp_path / "p.h5ad")
     assert set(made.obs["patient"]) == {"New"}
@@ -130,7 +137,16 @@ def test_inspect_and_list_answer_in_json(cohort_file: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("method", ["fm", "mfm"])
 def test_every_method_runs_the_main_job(method: str, cohort_file: Path, tmp_path: Path) -> None:
     cellflow(
-        "train", cohort_file, *COLUMNS, "--holdout", "patient=P4", *QUICK, "--method", method, "-o", tmp_path / "m"
+        "train",
+        cohort_file,
+        *COLUMNS,
+        "--holdout",
+        "patient=P4",
+        *QUICK,
+        "--method",
+        method,
+        "-o",
+        tmp_path / "m",
     )
     cellflow("predict", tmp_path / "m", cohort_file, "--treatment", "drug", "-o", tmp_path / "p.h5ad")
     assert set(anndata.read_h5ad(tmp_path / "p.h5ad").obs["treatment"]) == {"control", "drug"}

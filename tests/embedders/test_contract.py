@@ -1,0 +1,146 @@
+"""What every embedder keeps to."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cellflow_cli.catalog import Catalog
+from cellflow_cli.embedders import cover, draw
+from cellflow_cli.rng import scoped, stream
+
+ROOM = Catalog("embedders")
+
+
+@pytest.fixture(params=ROOM.names())
+def build(request):
+    entry = ROOM.load(request.param)
+
+    def built(shape, seed=0):
+        with scoped(stream(seed, "init")):
+            return entry.build(entry.config(), shape).eval()
+
+    return built
+
+
+def as_dtype(batch, precision):
+    return batch._replace(cells=batch.cells.to(precision), node_features=batch.node_features.to(precision))
+
+
+def queried(embedder, batch, rng, precision=torch.float32):
+    b, _, d = batch.cells.shape
+    context = embedder(batch)
+    return context.query(
+        torch.randn(b, 5, d, generator=rng).to(precision), torch.rand(b, 5, generator=rng).to(precision)
+    )
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_shape_and_dtype(build, shape, make_population, rng, precision):
+    embedder = build(shape).to(precision)
+    batch = as_dtype(draw([make_population(40), make_population(300)], 256, [0, -1], rng), precision)
+    context = queried(embedder, batch, rng, precision)
+    assert context.shape == (2, 5, embedder.width)
+    assert context.dtype == precision
+    assert context.isfinite().all()
+
+
+def test_gradients_reach_every_parameter_and_no_padding(build, shape, make_population, rng):
+    embedder = build(shape).train()
+    batch = draw([make_population(40), make_population(300)], 256, [0, 1], rng)
+    batch.cells.requires_grad_()
+    context = queried(embedder, batch, rng)
+    (context * torch.randn(context.shape, generator=rng)).sum().backward()
+    for name, parameter in embedder.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+    assert batch.cells.grad[batch.mask].abs().sum() > 0
+    assert batch.cells.grad[~batch.mask].abs().sum() == 0
+
+
+def test_blind_to_the_order_of_cells(build, shape, make_population, rng):
+    embedder = build(shape).double()
+    batch = as_dtype(draw([make_population(60)], 80, [0], rng), torch.float64)
+    order = torch.randperm(80, generator=rng)  # padding moves too
+    shuffled = batch._replace(
+        cells=batch.cells[:, order], mask=batch.mask[:, order], node_features=batch.node_features[:, order]
+    )
+    x, t = torch.randn(1, 5, 3, generator=rng).double(), torch.rand(1, 5, generator=rng).double()
+    assert torch.allclose(embedder(batch).query(x, t), embedder(shuffled).query(x, t), atol=1e-10)
+
+
+def test_blind_to_padding(build, shape, make_population, rng):
+    """Neither the number of padded rows nor what stands in them matters."""
+    embedder = build(shape).double()
+    tight = as_dtype(draw([make_population(60)], 60, [0], rng), torch.float64)
+    junk = torch.full((1, 30, 3), 7.0).double()
+    loose = tight._replace(
+        cells=torch.cat([tight.cells, junk], dim=1),
+        mask=torch.cat([tight.mask, torch.zeros(1, 30, dtype=torch.bool)], dim=1),
+        node_features=torch.cat([tight.node_features, junk[..., :2]], dim=1),
+    )
+    x, t = torch.randn(1, 5, 3, generator=rng).double(), torch.rand(1, 5, generator=rng).double()
+    assert torch.allclose(embedder(tight).query(x, t), embedder(loose).query(x, t), atol=1e-10)
+
+
+def test_populations_do_not_hear_one_another(build, shape, make_population, rng):
+    embedder = build(shape).double()
+    batch = as_dtype(draw([make_population(60), make_population(50, shift=2.0)], 60, [0, 1], rng), torch.float64)
+    alone = type(batch)(*(part[:1] for part in batch))
+    x, t = torch.randn(2, 5, 3, generator=rng).double(), torch.rand(2, 5, generator=rng).double()
+    both = embedder(batch).query(x, t)
+    assert torch.allclose(both[:1], embedder(alone).query(x[:1], t[:1]), atol=1e-10)
+
+
+def test_different_populations_have_different_contexts(build, shape, make_population, rng):
+    embedder = build(shape)
+    x, t = torch.zeros(1, 1, 3), torch.zeros(1, 1)
+    first, second = (
+        embedder(draw([make_population(200, shift=s)], 200, [-1], stream(0))).query(x, t) for s in (0.0, 1.0)
+    )
+    assert (first - second).norm() > 0.05
+
+
+def test_node_features_are_heard(build, shape, make_population, rng):
+    embedder = build(shape)
+    population = make_population(100)
+    swapped = replace(population, node_features=population.node_features.flip(-1) * 0.5)
+    x, t = torch.zeros(1, 1, 3), torch.zeros(1, 1)
+    first, second = (embedder(draw([p], 100, [-1], stream(0))).query(x, t) for p in (population, swapped))
+    assert (first - second).norm() > 1e-3
+
+
+def test_no_node_features_at_all(build, shape, make_population, rng):
+    embedder = build(replace(shape, n_node_features=0))
+    population = replace(make_population(30), node_features=torch.zeros(30, 0))
+    assert queried(embedder, draw([population], 40, [-1], rng), rng).isfinite().all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_very_few_cells(build, shape, make_population, rng, n):
+    embedder = build(shape)
+    assert queried(embedder, draw([make_population(n)], 256, [-1], rng), rng).isfinite().all()
+
+
+def test_contexts_of_subsamples_merge_to_one(build, shape, make_population, rng):
+    embedder = build(shape)
+    blocks = cover(make_population(600), 256, -1, rng)
+    merged = embedder(blocks).merged()
+    assert len(blocks.cells) == 3
+    assert merged.query(torch.zeros(1, 4, 3), torch.zeros(1, 4)).shape == (1, 4, embedder.width)
+
+
+def test_save_and_load(build, shape, make_population, rng):
+    embedder, other = build(shape, seed=0), build(shape, seed=1)
+    batch = draw([make_population(50)], 60, [0], rng)
+    x, t = torch.zeros(1, 1, 3), torch.zeros(1, 1)
+    assert not torch.equal(other(batch).query(x, t), embedder(batch).query(x, t))
+    other.load_state_dict(embedder.state_dict())
+    assert torch.equal(other(batch).query(x, t), embedder(batch).query(x, t))
+
+
+def test_same_seed_same_weights(build, shape):
+    first, again = build(shape, seed=4).state_dict(), build(shape, seed=4).state_dict()
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)

@@ -1,0 +1,55 @@
+"""The velocity network."""
+
+import pytest
+import torch
+
+from cellflow_cli.errors import ConfigError
+from cellflow_cli.flow.field import FieldConfig, VelocityField
+from cellflow_cli.rng import scoped
+
+SMALL = FieldConfig(width=16, n_blocks=1, time_features=4)
+
+
+def asked(field, rng, n_context=2, dtype=torch.float32):
+    x, condition = torch.randn(2, 5, 3, generator=rng), torch.randn(2, 4, generator=rng)
+    context = torch.randn(2, 5, n_context, generator=rng).to(dtype) if n_context else None
+    return field(x.to(dtype), torch.rand(2, 5, generator=rng).to(dtype), condition.to(dtype), context)
+
+
+def test_an_untrained_field_moves_nothing(rng):
+    assert torch.equal(asked(VelocityField(SMALL, 3, 4, 2), rng), torch.zeros(2, 5, 3))
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_dtype_in_is_dtype_out(rng, precision):
+    velocity = asked(VelocityField(SMALL, 3, 4, 0).to(precision), rng, n_context=0, dtype=precision)
+    assert velocity.dtype == precision
+
+
+@pytest.mark.parametrize("changed", ["x", "t", "condition", "context"])
+def test_the_field_hears_everything_it_is_told(rng, changed):
+    with scoped(rng):
+        field = VelocityField(SMALL, 3, 4, 2)
+        torch.nn.init.normal_(field.out.weight)
+    told = {
+        "x": torch.randn(1, 5, 3, generator=rng),
+        "t": torch.rand(1, 5, generator=rng),
+        "condition": torch.randn(1, 4, generator=rng),
+        "context": torch.randn(1, 5, 2, generator=rng),
+    }
+    other = {**told, changed: told[changed] + 0.3}
+    assert (field(**told) - field(**other)).abs().min() > 0
+
+
+def test_a_field_built_for_a_context_asks_for_one(rng):
+    with pytest.raises(ValueError, match="context"):
+        asked(VelocityField(SMALL, 3, 4, 2), rng, n_context=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"width": 0}, "width"), ({"n_blocks": 0}, "n_blocks"), ({"time_features": 5}, "even"), ({"dropout": 1.0}, "dropout")],
+)
+def test_sizes_without_sense_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        FieldConfig(**settings)

@@ -1,0 +1,193 @@
+"""What every method keeps to."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from cellflow_cli.catalog import Catalog
+from cellflow_cli.embedders import cover
+from cellflow_cli.flow.field import FieldConfig
+from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.rng import scoped, stream
+from cellflow_cli.training.sampler import PairSampler
+from cellflow_cli.types import Condition
+
+ROOM = Catalog("methods")
+SOLVER = SolverConfig(method="midpoint", steps=4)
+CONDITION = Condition("drugA", 1.0)
+
+
+@pytest.fixture(params=ROOM.names())
+def build(request):
+    entry = ROOM.load(request.param)
+    names = [field.name for field in dataclasses.fields(entry.config)]
+    small = {"field": FieldConfig(width=16, n_blocks=1)} if "field" in names else {}
+
+    def built(shape, pairs, seed=0):
+        with scoped(stream(seed, "init")):
+            method = entry.build(entry.config(**small), shape)
+        method.fit_units(pairs, torch.ones(shape.n_features))
+        return method
+
+    return built
+
+
+def batches(method, shape, pairs, seed=0):
+    sampler = PairSampler(pairs, shape, n_populations=4, n_cells=16, context_cells=method.context_cells)
+    rng = stream(seed, "batches")
+    while True:
+        yield sampler.draw(rng)
+
+
+def stepped(method, batch, n=1):
+    """The method after n gradient steps."""
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.1)
+    method.train()
+    for i in range(n):
+        for phase in method.phases():
+            optimizer.zero_grad()
+            sum(method.loss(batch, stream(i, "coupling"), phase.name).values()).backward()
+            optimizer.step()
+    return method.eval()
+
+
+def told(method, population, condition=CONDITION):
+    blocks = cover(population, method.context_cells or 1, -1, stream(0, "context"))
+    return method.prepare(blocks, method.shape.encode([condition], population.covariates.unsqueeze(0)))
+
+
+@torch.no_grad()
+def moved(method, population, cells=None, condition=CONDITION):
+    cells = population.cells if cells is None else cells
+    return method.transport(cells, told(method, population, condition), SOLVER).cells
+
+
+def test_the_loss_is_named_finite_and_scalar(build, shape, pairs):
+    method = build(shape, pairs)
+    for phase in method.phases():
+        terms = method.loss(next(batches(method, shape, pairs)), stream(0, "coupling"), phase.name)
+        assert terms
+        for term in terms.values():
+            assert term.shape == ()
+            assert term.isfinite()
+
+
+def test_phases_cover_all_parameters_and_the_gradient_reaches_each(build, shape, pairs):
+    method = build(shape, pairs)
+    batch = next(batches(method, shape, pairs))
+    stepped(method, batch)  # the last layer starts at zero and hides the others until it has moved
+    stepped_in = {id(p) for phase in method.phases() for p in phase.parameters}
+    for phase in method.phases():
+        method.zero_grad()
+        sum(method.loss(batch, stream(1, "coupling"), phase.name).values()).backward()
+        for parameter in phase.parameters:
+            assert parameter.grad is not None
+    for name, parameter in method.named_parameters():
+        assert id(parameter) in stepped_in, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_learning_lowers_the_loss(build, shape, pairs):
+    method = build(shape, pairs)
+    batch = next(batches(method, shape, pairs))
+
+    @torch.no_grad()
+    def loss():
+        return float(sum(method.loss(batch, stream(0, "coupling"), next(method.phases()).name).values()))
+
+    before = loss()
+    stepped(method, batch, n=20)
+    assert loss() < 0.8 * before
+
+
+def test_same_seed_same_result(build, shape, pairs):
+    methods = [build(shape, pairs) for _ in range(2)]
+    ends = [stepped(m, next(batches(m, shape, pairs)), n=2) for m in methods]
+    assert torch.equal(moved(ends[0], pairs[0].source), moved(ends[1], pairs[0].source))
+    other = build(shape, pairs, seed=1)
+    stepped(other, next(batches(other, shape, pairs)), n=2)
+    assert not torch.equal(moved(other, pairs[0].source), moved(ends[0], pairs[0].source))
+
+
+def test_the_state_dict_is_the_whole_method(build, shape, pairs, make_population):
+    method = build(shape, pairs)
+    stepped(method, next(batches(method, shape, pairs)), n=2)
+    other = build(shape, [pairs[0]], seed=9).eval()
+    new = make_population(33, shift=0.4, sample="S9")
+    assert not torch.equal(moved(other, new), moved(method, new))
+    other.load_state_dict(method.state_dict())
+    assert torch.equal(moved(other, new), moved(method, new))
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_transport_keeps_shape_and_dtype(build, shape, pairs, make_population, precision):
+    method = build(shape, pairs).to(precision).eval()
+    population = make_population(33, dtype=precision)
+    with torch.no_grad():
+        end = method.transport(population.cells[:7], told(method, population), SOLVER)
+    assert end.cells.shape == (7, 3)
+    assert end.cells.dtype == precision
+    assert end.n_evaluations > 0
+
+
+def test_an_untrained_method_leaves_cells_where_they_are(build, shape, pairs):
+    method = build(shape, pairs).eval()
+    cells = pairs[0].source.cells
+    # into the units of the network and back costs two roundings
+    assert torch.allclose(moved(method, pairs[0].source), cells, atol=1e-5)
+
+
+def test_cells_move_alone(build, shape, pairs):
+    """In any order and any chunk; to rounding, since matrix products depend on their shape."""
+    method = build(shape, pairs).double()
+    batch = next(batches(method, shape, pairs))
+    double = batch._replace(
+        x0=batch.x0.double(),
+        x1=batch.x1.double(),
+        population=batch.population._replace(
+            cells=batch.population.cells.double(), node_features=batch.population.node_features.double()
+        ),
+        condition=batch.condition._replace(covariates=batch.condition.covariates.double()),
+    )
+    stepped(method, double, n=3)
+    source = pairs[0].source
+    source = dataclasses.replace(
+        source,
+        cells=source.cells.double(),
+        node_features=source.node_features.double(),
+        covariates=source.covariates.double(),
+    )
+    whole = moved(method, source)
+    assert (whole - source.cells).abs().max() > 0.01
+    backwards = moved(method, source, source.cells.flip(0)).flip(0)
+    parts = torch.cat([moved(method, source, part) for part in source.cells.split(9)])
+    assert torch.allclose(whole, backwards, atol=1e-12)
+    assert torch.allclose(whole, parts, atol=1e-12)
+
+
+def test_conditions_are_told_apart(build, shape, pairs):
+    method = build(shape, pairs)
+    stepped(method, next(batches(method, shape, pairs)), n=3)
+    ends = [moved(method, pairs[0].source, condition=c) for c in (CONDITION, Condition("drugB"))]
+    assert (ends[0] - ends[1]).abs().max() > 1e-3
+
+
+def test_known_pairs_are_kept(build, shape, pairs):
+    """Targets that are the sources moved by (1, 2, 3): in the order given, every velocity is that move."""
+    method = build(shape, pairs)
+    batch = next(batches(method, shape, pairs))
+    shift = torch.tensor([1.0, 2.0, 3.0])
+    order = torch.randperm(16, generator=stream(0, "order"))
+    given = batch._replace(x1=10 * batch.x0.flip(1) + shift, paired=torch.ones(4, dtype=torch.bool))
+    same = given._replace(x0=given.x0[:, order], x1=given.x1[:, order])
+    free = given._replace(paired=torch.zeros(4, dtype=torch.bool))
+    with torch.no_grad():
+        losses = [
+            float(sum(method.loss(b, stream(0, "coupling"), next(method.phases()).name).values()))
+            for b in (given, same, free)
+        ]
+    # an untrained field is zero, so the loss is the mean square of the pairs' own moves
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert abs(losses[2] - losses[0]) > 0.05 * losses[0]
