@@ -1,12 +1,12 @@
 """A trained model as a folder of JSON and safetensors that runs no code when read.
 
-    config.json             format, package version, the resolved RunConfig
-    weights.safetensors     parameters and buffers; arrays of the feature transform under "transform."
-    features.json           feature transform in words, treatments, doses, categories, groups seen
-    summaries.json          training populations that baselines need ...
-    summaries.safetensors   ... and their numbers
-    history.jsonl           one line per logged step
-    run.json                seed, device, library versions, input hashes, times
+config.json             format, package version, the resolved RunConfig
+weights.safetensors     parameters and buffers; arrays of the feature transform under "transform."
+features.json           feature transform in words, treatments, doses, categories, groups seen
+summaries.json          training populations that baselines need ...
+summaries.safetensors   ... and their numbers
+history.jsonl           one line per logged step
+run.json                seed, device, library versions, input hashes, times
 """
 
 import hashlib
@@ -104,7 +104,9 @@ def read(folder: Path) -> Bundle:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise BundleError(f"Expected a model folder at `{folder}`, found {_what(folder)}. Make one with `cellflow train`.")
+        raise BundleError(
+            f"Expected a model folder at `{folder}`, found {_what(folder)}. Make one with `cellflow train`."
+        )
     config = _json(folder / MARKER)
     _check_format(config, folder)  # before the rest, which a newer version may have laid out otherwise
     texts = {name: _json(folder / f"{name}.json") for name in _JSON}
@@ -131,8 +133,8 @@ def _check_format(config: Mapping[str, Any], folder: Path) -> None:
         )
     if found > FORMAT:
         raise BundleError(
-            f"Expected a model folder of format {FORMAT} or older at `{folder}`, found format {found} written "
-            f"by cellflow-cli {config.get('cellflow_version')}. Update cellflow-cli."
+            f"Expected a model folder of format {FORMAT} or older at `{folder}`, found format {found} "
+            f"written by cellflow-cli {config.get('cellflow_version')}. Update cellflow-cli."
         )
 
 
@@ -150,7 +152,9 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _part(value: Mapping[str, Any], key: str, folder: Path) -> Any:
     if key not in value:
-        raise BundleError(f"Expected `{key}` in `{folder / 'config.json'}`, found {sorted(value)}. Copy the folder again.")
+        raise BundleError(
+            f"Expected `{key}` in `{folder / 'config.json'}`, found {sorted(value)}. Copy the folder again."
+        )
     return value[key]
 
 
@@ -162,7 +166,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"Expected a readable `{path}`, found: {error}. Copy the model folder again.") from error
+        raise BundleError(
+            f"Expected a readable `{path}`, found: {error}. Copy the model folder again."
+        ) from error
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -174,7 +180,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(_text(path))
     except json.JSONDecodeError as error:
-        raise BundleError(f"Expected JSON in `{path}`, found: {error}. Copy the model folder again.") from error
+        raise BundleError(
+            f"Expected JSON in `{path}`, found: {error}. Copy the model folder again."
+        ) from error
     if not isinstance(value, dict):
         raise BundleError(f"Expected a JSON object in `{path}`, found {type(value).__name__}.")
     return value
@@ -187,4 +195,6 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise BundleError(f"Expected a readable `{path}`, found: {error}. Copy the model folder again.") from error
+        raise BundleError(
+            f"Expected a readable `{path}`, found: {error}. Copy the model folder again."
+        ) from error

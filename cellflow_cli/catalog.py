@@ -80,17 +80,17 @@ class Catalog:
         Raises:
             ConfigError: If there is no such entry; the message names the nearest and all known.
         """
-        kind = self.room.removesuffix("s")
-        plugins = self._plugins()
-        if name in plugins and name not in {p.stem.replace("_", "-") for p in self._files()}:
+        if name in {path.stem.replace("_", "-") for path in self._files()}:
+            module = importlib.import_module(f"{_ROOT}.{self.room}.{name.replace('-', '_')}")
+            return getattr(module, _CONSTANTS[self.room])
+        plugins = self._plugins()  # looks into every installed package: 20 ms that our own names do not cost
+        if name in plugins:
             return plugins[name].load()
-        if name not in self.names():
-            raise ConfigError(
-                f"Expected the name of a {kind}, found {name!r}.{nearest(name, self.names())} "
-                f"Known: {listed(self.names(), limit=20)}."
-            )
-        module = importlib.import_module(f"{_ROOT}.{self.room}.{name.replace('-', '_')}")
-        return getattr(module, _CONSTANTS[self.room])
+        known = self.names()
+        raise ConfigError(
+            f"Expected the name of a {self.room.removesuffix('s')}, found {name!r}.{nearest(name, known)} "
+            f"Known: {listed(known, limit=20)}."
+        )
 
     def choose(self, name: str, **settings: Any) -> Choice:
         """A `Choice` of the entry `name` with its default config changed by `settings`."""

@@ -29,7 +29,9 @@ class RunConfig:
         default_factory=lambda: Catalog("methods").choose("mfm"),
         metadata={"help": "What is learned.", "catalog": "methods"},
     )
-    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig, metadata={"help": "The loop."})
+    training: TrainingConfig = dataclasses.field(
+        default_factory=TrainingConfig, metadata={"help": "The loop."}
+    )
     solver: SolverConfig = dataclasses.field(default_factory=SolverConfig, metadata={"help": "Integration."})
     seed: int = dataclasses.field(default=0, metadata={"help": "Seed of everything random."})
 
@@ -59,7 +61,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"Expected a TOML file at `{path}`, found: {error}. Correct it or leave out `--config`.") from error
+        raise ConfigError(
+            f"Expected a TOML file at `{path}`, found: {error}. Correct it or leave out `--config`."
+        ) from error
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
@@ -126,11 +130,16 @@ def _dataclass(cls: type, settings: Any, at: str, default: Any = None) -> Any:
     if unknown:
         dotted = _join(at, unknown[0])
         hint = nearest(unknown[0], fields)
-        raise ConfigError(f"Unknown setting `{dotted}`.{hint} Known in `{at or 'the configuration'}`: {listed(sorted(fields), 20)}.")
+        raise ConfigError(
+            f"Unknown setting `{dotted}`.{hint} Known in `{at or 'the configuration'}`: "
+            f"{listed(sorted(fields), 20)}."
+        )
     required = [
         name
         for name, f in fields.items()
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and name not in settings
+        if f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+        and name not in settings
     ]
     if required and default is None:
         flags = ", ".join(f"`{_join(at, name)}`" for name in required)
@@ -153,7 +162,11 @@ def _value(hint: Any, value: Any, at: str, field: "dataclasses.Field[Any]", defa
     if hint is Choice:
         return _choice(field, value, at, default)
     if dataclasses.is_dataclass(hint):
-        return value if isinstance(value, typing.cast(type, hint)) else _dataclass(typing.cast(type, hint), value, at, default)
+        return (
+            value
+            if isinstance(value, typing.cast(type, hint))
+            else _dataclass(typing.cast(type, hint), value, at, default)
+        )
     return _scalar(hint, value, at)
 
 
@@ -179,11 +192,11 @@ def _scalar(hint: Any, value: Any, at: str) -> Any:
         if typing.get_origin(option) is tuple:
             items = value if isinstance(value, list | tuple) else [value]
             return tuple(_scalar(typing.get_args(option)[0], item, at) for item in items)
-        elif option is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if option is float and isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
-        elif option is not type(None) and type(value) is option:
+        if option is not type(None) and type(value) is option:
             return value
-        elif option is str and isinstance(value, int | float):
+        if option is str and isinstance(value, int | float):
             return str(value)
     wanted = " or ".join(_type_name(option) for option in options if option is not type(None))
     raise ConfigError(f"Expected {wanted} at `{at}`, found {value!r}.")

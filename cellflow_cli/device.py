@@ -31,7 +31,7 @@ def resolve(name: str | torch.device = "auto") -> torch.device:
         raise ConfigError(f"Expected `--device` auto, cpu, cuda or cuda:N, found {name!r}.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
-            f"Expected the device {name!r}, found {torch.cuda.device_count()} CUDA devices that torch can use. "
-            "Choose `--device cpu`, or install a build of torch that matches the driver."
+            f"Expected the device {name!r}, found {torch.cuda.device_count()} CUDA devices that torch can "
+            "use. Choose `--device cpu`, or install a build of torch that matches the driver."
         )
     return device

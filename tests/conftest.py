@@ -10,7 +10,9 @@ from cellflow_cli.types import Condition, ModelShape, Population, PopulationPair
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--device", default="cpu", help="Where the closed-form tests compute: cpu, cuda, cuda:1.")
+    parser.addoption(
+        "--device", default="cpu", help="Where the closed-form tests compute: cpu, cuda, cuda:1."
+    )
     parser.addoption("--dtype", default="float64", help="In what they compute: float64 or float32.")
 
 
@@ -19,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     skip = pytest.mark.skip(reason="no CUDA device")
     for item in items:
-        if "gpu" in item.keywords:
+        if item.get_closest_marker("gpu"):
             item.add_marker(skip)
 
 

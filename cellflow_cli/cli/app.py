@@ -17,7 +17,8 @@ from cellflow_cli.cli.train import train
 app = typer.Typer(
     name="cellflow",
     help="Predict how the cells of a patient nobody has treated yet would respond to a treatment.",
-    epilog="Start with `cellflow check DATA`, then train, predict, evaluate. `cellflow COMMAND --help` tells more.",
+    epilog="Start with `cellflow check DATA`, then train, predict, evaluate. "
+    "`cellflow COMMAND --help` tells more.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -141,16 +141,16 @@ def predict(
     names = [task.control.name for task in planned.tasks]
     conditions = sorted({condition.label for task in planned.tasks for condition in task.conditions})
     console.say(
-        f"Predicting {len(names)} samples ({_some(names)}) under {len(conditions)} conditions ({_some(conditions)})"
+        f"Predicting {len(names)} samples ({_some(names)}) under {len(conditions)} conditions "
+        f"({_some(conditions)})"
     )
     for remark in planned.warnings:
         console.say(f"Warning: {remark}", style="yellow")
     with _progress() as on_rows:
         write_prediction(planned, output, force=force, on_rows=on_rows)
     if planned.n_clipped:
-        console.say(
-            f"Set to zero because below it: {planned.n_clipped / max(1, planned.n_values):.1%} of predicted values"
-        )
+        share = planned.n_clipped / max(1, planned.n_values)
+        console.say(f"Set to zero because below it: {share:.1%} of predicted values")
     console.say(f"{planned.n_rows:,} rows in {output}")
     if as_json:
         console.emit_json(

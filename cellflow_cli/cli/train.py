@@ -112,9 +112,9 @@ def train(
     from cellflow_cli.model import plan, train
 
     names = (
-        "treatment_key", "control", "sample_key", "group_key", "match_key", "batch_key", "dose_key", "dose_unit",
-        "cell_type_key", "covariate_key", "pairs_key", "features", "expression", "holdout", "split_key",
-        "min_cells", "drop_small", "drop_unpaired",
+        "treatment_key", "control", "sample_key", "group_key", "match_key", "batch_key", "dose_key",
+        "dose_unit", "cell_type_key", "covariate_key", "pairs_key", "features", "expression", "holdout",
+        "split_key", "min_cells", "drop_small", "drop_unpaired",
     )  # fmt: skip
     given = locals()
     flags: dict[str, Any] = {"data": opt.given(**{name: given[name] for name in names})}
@@ -237,7 +237,8 @@ def _facts(at: "Progress") -> str:
 def _save_partial(model: "Model", folder: Path) -> None:
     model.save(folder, force=True)
     raise KeyboardInterrupt(
-        f"Interrupted. The model so far is in `{folder}`: usable for prediction, but learning had not finished."
+        f"Interrupted. The model so far is in `{folder}`: usable for prediction, but learning had not "
+        "finished."
     )
 
 
@@ -256,9 +257,10 @@ def _show_plan(planned: "Plan", run: "RunConfig", device: str) -> None:
     from cellflow_cli.errors import listed
 
     table, split = planned.table, planned.split
+    n_cells = sum(len(population.rows) for population in (*table.controls, *table.treated))
     console.say(
-        f"{run.method.name} on {device}: {len(table.controls)} control and {len(table.treated)} treated populations, "
-        f"{sum(len(p.rows) for p in (*table.controls, *table.treated)):,} cells, features {run.data.features}"
+        f"{run.method.name} on {device}: {len(table.controls)} control and {len(table.treated)} treated "
+        f"populations, {n_cells:,} cells, features {run.data.features}"
     )
     console.say(f"Treatments: {listed((c.label for c in table.conditions), 12)}")
     for name, groups in (("Training", split.train), ("Validation", split.val), ("Held out", split.test)):

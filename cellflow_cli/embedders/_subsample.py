@@ -16,7 +16,9 @@ from torch import Tensor
 from cellflow_cli.types import Population, PopulationBatch
 
 
-def draw(populations: Sequence[Population], size: int, labels: Sequence[int], rng: torch.Generator) -> PopulationBatch:
+def draw(
+    populations: Sequence[Population], size: int, labels: Sequence[int], rng: torch.Generator
+) -> PopulationBatch:
     """One random subsample of each population, without replacement, padded to `size`.
 
     Args:
@@ -29,7 +31,9 @@ def draw(populations: Sequence[Population], size: int, labels: Sequence[int], rn
     return _stack(populations, rows, size, labels)
 
 
-def cover(population: Population, size: int, label: int, rng: torch.Generator, at_most: int = 64) -> PopulationBatch:
+def cover(
+    population: Population, size: int, label: int, rng: torch.Generator, at_most: int = 64
+) -> PopulationBatch:
     """Subsamples of `size` cells that together hold every cell (up to `at_most` of them).
 
     The order of the cells does not matter: they are put into a canonical order before drawing.

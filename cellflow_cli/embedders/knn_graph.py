@@ -32,9 +32,9 @@ class KnnGraphConfig:
             )
         if self.k >= self.reference_cells:
             raise ConfigError(
-                f"Expected fewer neighbours than cells in a subsample, found method.embedder.k = {self.k} and "
-                f"method.embedder.reference_cells = {self.reference_cells}. Lower k, or raise reference_cells "
-                "if every control population has more cells."
+                f"Expected fewer neighbours than cells in a subsample, found method.embedder.k = {self.k} "
+                f"and method.embedder.reference_cells = {self.reference_cells}. Lower k, or raise "
+                "reference_cells if every control population has more cells."
             )
 
 
@@ -65,9 +65,7 @@ class KnnGraph(nn.Module):
         self.reference_cells = config.reference_cells
         self.width = config.embedding
         widths = [shape.n_features + shape.n_node_features] + [config.width] * config.n_layers
-        self.layers = nn.ModuleList(
-            DenseGCNConv(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(DenseGCNConv(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.out = nn.Sequential(nn.Linear(2 * sum(widths), config.embedding), nn.LayerNorm(config.embedding))
 
     def forward(self, population: PopulationBatch) -> PooledContext:

@@ -21,7 +21,9 @@ class FieldConfig:
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.n_blocks < 1:
-            raise ConfigError(f"Expected width and n_blocks of at least 1, found {self.width}, {self.n_blocks}.")
+            raise ConfigError(
+                f"Expected width and n_blocks of at least 1, found {self.width}, {self.n_blocks}."
+            )
         if self.time_features < 2 or self.time_features % 2:
             raise ConfigError(f"Expected an even number of time_features, found {self.time_features}.")
         if not 0 <= self.dropout < 1:

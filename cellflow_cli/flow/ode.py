@@ -21,7 +21,9 @@ Velocity = Callable[[Float[Tensor, ""], Float[Tensor, "*s d"]], Float[Tensor, "*
 class SolverConfig:
     """How cells are moved along the velocity field."""
 
-    method: str = field(default="midpoint", metadata={"help": "euler, midpoint, rk4 (fixed steps) or dopri5."})
+    method: str = field(
+        default="midpoint", metadata={"help": "euler, midpoint, rk4 (fixed steps) or dopri5."}
+    )
     steps: int | None = field(
         default=None, metadata={"help": "Fixed steps from 0 to 1; left out: calibrated after training."}
     )
@@ -31,7 +33,9 @@ class SolverConfig:
         default=1e-3,
         metadata={"help": "Largest root-mean-square error that calibrated steps may have, network units."},
     )
-    max_evaluations: int = field(default=10_000, metadata={"help": "Field evaluations before dopri5 gives up."})
+    max_evaluations: int = field(
+        default=10_000, metadata={"help": "Field evaluations before dopri5 gives up."}
+    )
 
     def __post_init__(self) -> None:
         known = (*FIXED, *ADAPTIVE)
@@ -126,12 +130,14 @@ def _adaptive(velocity: Velocity, x0: Tensor, solver: SolverConfig) -> Trajector
         return velocity(t.to(x.dtype), x)
 
     try:
-        ends = odeint(counted, x0, x0.new_tensor([0.0, 1.0]), method=solver.method, atol=solver.atol, rtol=solver.rtol)
+        ends = odeint(
+            counted, x0, x0.new_tensor([0.0, 1.0]), method=solver.method, atol=solver.atol, rtol=solver.rtol
+        )
     except (_TooManyEvaluationsError, AssertionError) as error:
         raise NumericalError(
-            f"Expected {solver.method} to reach t = 1 within {solver.max_evaluations} evaluations at tolerance "
-            f"{solver.atol:g}, found {count} spent ({error or 'limit'}). Loosen solver.atol and solver.rtol or "
-            "use fixed steps."
+            f"Expected {solver.method} to reach t = 1 within {solver.max_evaluations} evaluations at "
+            f"tolerance {solver.atol:g}, found {count} spent ({error or 'limit'}). Loosen solver.atol and "
+            "solver.rtol or use fixed steps."
         ) from error
     return Trajectory(ends[-1], count)
 

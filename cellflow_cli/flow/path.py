@@ -27,7 +27,9 @@ class LinearPath:
     sigma_min = 0; Tong et al. (2024), arXiv 2302.00482, equations 14-15 with sigma = 0.
     """
 
-    def sample(self, x0: Float[Tensor, "*s d"], x1: Float[Tensor, "*s d"], t: Float[Tensor, "*s"]) -> PathSample:
+    def sample(
+        self, x0: Float[Tensor, "*s d"], x1: Float[Tensor, "*s d"], t: Float[Tensor, "*s"]
+    ) -> PathSample:
         """Points at time `t` and their target velocity.
 
         Args:

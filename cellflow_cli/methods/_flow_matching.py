@@ -27,7 +27,9 @@ from cellflow_cli.types import Batch, ConditionBatch, ModelShape, PopulationBatc
 class FlowMatchingConfig:
     """Parts of a flow-matching method."""
 
-    field: FieldConfig = dataclasses.field(default_factory=FieldConfig, metadata={"help": "Velocity network."})
+    field: FieldConfig = dataclasses.field(
+        default_factory=FieldConfig, metadata={"help": "Velocity network."}
+    )
     condition: Choice = dataclasses.field(
         default_factory=lambda: Choice("dose", DoseConfig()),
         metadata={"help": "How treatment and dose are encoded.", "catalog": "conditions"},
@@ -125,7 +127,9 @@ class FlowMatching(nn.Module):
         """One phase: field, embedder and encoder together."""
         yield Phase("flow", [p for p in self.parameters() if p.requires_grad])
 
-    def loss(self, batch: Batch, rng: torch.Generator, phase: str = "flow") -> Mapping[str, Float[Tensor, ""]]:
+    def loss(
+        self, batch: Batch, rng: torch.Generator, phase: str = "flow"
+    ) -> Mapping[str, Float[Tensor, ""]]:
         """Mean squared difference of predicted and target velocity, network units.
 
         Args:
@@ -194,7 +198,9 @@ class FlowMatching(nn.Module):
     def _told(self, population: PopulationBatch, condition: ConditionBatch) -> Told:
         return Told(self.encoder(condition), self._context(population))
 
-    def _velocity(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"], told: Told) -> Float[Tensor, "b n d"]:
+    def _velocity(
+        self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"], told: Told
+    ) -> Float[Tensor, "b n d"]:
         context = None if told.context is None else told.context.query(x, t)
         return self.field(x, t, told.condition, context)
 

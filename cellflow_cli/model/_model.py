@@ -18,7 +18,7 @@ from cellflow_cli.data.split import Split
 from cellflow_cli.data.tensors import Vocabulary
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.device import resolve
-from cellflow_cli.errors import BundleError, ConfigError
+from cellflow_cli.errors import BundleError, ConfigError, listed
 from cellflow_cli.rng import scoped, stream
 from cellflow_cli.training.history import History
 from cellflow_cli.types import Condition, ModelShape
@@ -151,8 +151,8 @@ def load(folder: Path | str, *, device: str | torch.device = "cpu") -> Model:
         ) from error
     load_state(method, content.state, Path(folder))
     return Model(
-        method=method.to(place).eval(), config=config, transform=transform, shape=shape, vocabulary=vocabulary,
-        split=split, summaries=summaries, history=history, run=content.run,
+        method=method.to(place).eval(), config=config, transform=transform, shape=shape,
+        vocabulary=vocabulary, split=split, summaries=summaries, history=history, run=content.run,
     )  # fmt: skip
 
 
@@ -168,12 +168,19 @@ def load_state(method: nn.Module, state: Mapping[str, Tensor], folder: Path) -> 
     Raises:
         BundleError: If names or shapes differ from those of the method.
     """
-    try:
-        method.load_state_dict(dict(state), strict=True)
-    except RuntimeError as error:
+    own = method.state_dict()
+    faults = {
+        "missing": [name for name in own if name not in state],
+        "unknown": [name for name in state if name not in own],
+        "of another shape": [name for name in own if name in state and own[name].shape != state[name].shape],
+    }
+    found = "; ".join(f"{kind}: {listed(names)}" for kind, names in faults.items() if names)
+    if found:
         raise BundleError(
-            f"Expected weights that fit the configuration in `{folder}`, found: {error}. Copy the folder again."
-        ) from error
+            f"Expected weights that fit the configuration in `{folder}`, found some {found}. "
+            "Copy the folder again."
+        )
+    method.load_state_dict(dict(state), strict=True)
 
 
 def _shape_to_json(shape: ModelShape) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class Prediction:
             "fraction_clipped": self.n_clipped / max(1, self.n_values),
             "spec": json.dumps(to_dict(model.config.data), ensure_ascii=False),
             "transform_json": json.dumps(transform.to_json(), ensure_ascii=False),
-            "transform": {name: value for name, value in transform.arrays().items()},
+            "transform": dict(transform.arrays()),
             "summaries_json": json.dumps(summaries.to_json(), ensure_ascii=False),
             "summaries": summaries.arrays(),
             "train_groups": np.array(model.trained_groups, dtype=object),

@@ -95,8 +95,8 @@ def requested_conditions(model: "Model", request: PredictionRequest) -> tuple[li
     for name in request.treatments or ():
         if name in spec.control:
             raise ConfigError(
-                f"Expected treatments to predict, found the control {name!r}. The control cells are part of the "
-                "output as they are."
+                f"Expected treatments to predict, found the control {name!r}. The control cells are part "
+                "of the output as they are."
             )
         if name not in shape.treatments:
             raise ConfigError(
@@ -146,8 +146,9 @@ def _samples(
         chosen = [control for control in controls if control.group not in model.trained_groups]
         if not chosen:
             raise DataError(
-                f"Expected samples that the model never trained on, found only those of {listed(model.trained_groups)}."
-                f"{where(obs)} Hold some out when training (`--holdout`), or predict seen ones with `--samples all`."
+                f"Expected samples that the model never trained on, found only those of "
+                f"{listed(model.trained_groups)}.{where(obs)} Hold some out when training (`--holdout`), or "
+                "predict seen ones with `--samples all`."
             )
         return chosen
     if isinstance(samples, str):

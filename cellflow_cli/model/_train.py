@@ -134,8 +134,11 @@ def train(
     """
     choice = method if isinstance(method, Choice) else None
     settings: dict[str, Any] = {
-        "data": spec, "training": training or TrainingConfig(), "solver": solver or SolverConfig(), "seed": seed,
-    }  # fmt: skip
+        "data": spec,
+        "training": training or TrainingConfig(),
+        "solver": solver or SolverConfig(),
+        "seed": seed,
+    }
     config = from_dict({**settings, "method": choice or str(method)})
     run = _Training(adata, config, resolve(device), report, save_partial, dict(provenance or {}))
     return run.model(max_time_s)

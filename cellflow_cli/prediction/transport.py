@@ -25,7 +25,9 @@ class Prepared(NamedTuple):
 
 
 @torch.no_grad()
-def prepare(method: Any, population: Population, condition: Condition, seed: int, label: int = -1) -> Prepared:
+def prepare(
+    method: Any, population: Population, condition: Condition, seed: int, label: int = -1
+) -> Prepared:
     """Tell a method about a population and a condition, once for all its chunks.
 
     The subsamples that the embedder sees depend on `seed` and the sample's name only, not on the
@@ -59,4 +61,6 @@ def transport(
         chunk: Cells per call, a bound on memory.
     """
     parts = [method.transport(part, prepared.told, solver) for part in cells.split(chunk)]
-    return Transported(torch.cat([part.cells for part in parts]), sum(part.n_evaluations for part in parts[:1]))
+    return Transported(
+        torch.cat([part.cells for part in parts]), sum(part.n_evaluations for part in parts[:1])
+    )

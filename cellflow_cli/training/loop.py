@@ -34,11 +34,18 @@ class TrainingConfig:
         default=8, metadata={"help": "Stop after this many validations without a better one; 0: never."}
     )
     refit: bool = field(
-        default=True, metadata={"help": "Train again on all training groups for the steps that validation found."}
+        default=True,
+        metadata={"help": "Train again on all training groups for the steps that validation found."},
     )
 
     def __post_init__(self) -> None:
-        for name in ("steps", "populations_per_step", "cells_per_population", "validate_every", "validation_cells"):
+        for name in (
+            "steps",
+            "populations_per_step",
+            "cells_per_population",
+            "validate_every",
+            "validation_cells",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"Expected training.{name} of at least 1, found {getattr(self, name)}.")
         if self.patience < 0:
@@ -239,8 +246,12 @@ class _Run:
         self.score = float(validate(state))
         self.method.train()
         if not math.isfinite(self.score):
-            raise NumericalError(f"Expected a finite validation score, found {self.score} at step {self.step}.")
-        self.history.add(stage=self.stage, step=self.step, validation=self.score, seconds=round(self.seconds, 3))
+            raise NumericalError(
+                f"Expected a finite validation score, found {self.score} at step {self.step}."
+            )
+        self.history.add(
+            stage=self.stage, step=self.step, validation=self.score, seconds=round(self.seconds, 3)
+        )
         self.judged = self.step
         if self.best is None or self.score < self.best[0]:
             self.best = (self.score, self.step, state)

@@ -25,7 +25,13 @@ class PairSampler:
     """
 
     def __init__(
-        self, pairs: Sequence[PopulationPair], shape: ModelShape, *, n_populations: int, n_cells: int, context_cells: int
+        self,
+        pairs: Sequence[PopulationPair],
+        shape: ModelShape,
+        *,
+        n_populations: int,
+        n_cells: int,
+        context_cells: int,
     ) -> None:
         if not pairs:
             raise ValueError("no population pairs to draw from")
@@ -56,7 +62,9 @@ class PairSampler:
             self._queue = torch.randperm(len(self.pairs), generator=rng).tolist()
         return self._queue.pop()
 
-    def _cells(self, pair: PopulationPair, rng: torch.Generator) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
+    def _cells(
+        self, pair: PopulationPair, rng: torch.Generator
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
         x0, x1 = pair.source.cells, pair.target.cells
         if pair.pairs is not None:
             rows = _rows(len(pair.pairs[0]), self.n_cells, rng)
@@ -70,7 +78,7 @@ class PairSampler:
 
 
 def _rows(n: int, k: int, rng: torch.Generator) -> Int[Tensor, " k"]:
-    """k row numbers below n: without replacement where there are enough."""
+    """Row numbers below n, k of them: without replacement where there are enough."""
     if n >= k:
         return torch.randperm(n, generator=rng)[:k]
     return torch.randint(n, (k,), generator=rng)

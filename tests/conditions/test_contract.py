@@ -39,7 +39,9 @@ def test_shape_and_dtype(build, shape, precision):
 def test_treatments_and_covariates_are_told_apart(build, shape):
     encoder = build(shape)
     covariates = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    codes = encoder(shape.encode([Condition("drugA", 1.0), Condition("drugB"), Condition("drugB")], covariates))
+    codes = encoder(
+        shape.encode([Condition("drugA", 1.0), Condition("drugB"), Condition("drugB")], covariates)
+    )
     assert not torch.equal(codes[0], codes[1])
     assert not torch.equal(codes[1], codes[2])
 

@@ -86,7 +86,9 @@ def test_blind_to_padding(build, shape, make_population, rng):
 
 def test_populations_do_not_hear_one_another(build, shape, make_population, rng):
     embedder = build(shape).double()
-    batch = as_dtype(draw([make_population(60), make_population(50, shift=2.0)], 60, [0, 1], rng), torch.float64)
+    batch = as_dtype(
+        draw([make_population(60), make_population(50, shift=2.0)], 60, [0, 1], rng), torch.float64
+    )
     alone = type(batch)(*(part[:1] for part in batch))
     x, t = torch.randn(2, 5, 3, generator=rng).double(), torch.rand(2, 5, generator=rng).double()
     both = embedder(batch).query(x, t)

@@ -42,7 +42,9 @@ def test_neighbours_are_those_of_brute_force(k, rng, dtype):
 
 
 def test_no_neighbours_at_k_zero(rng):
-    assert not knn_adjacency(torch.randn(1, 9, 3, generator=rng), torch.ones(1, 9, dtype=torch.bool), 0, 9).any()
+    assert not knn_adjacency(
+        torch.randn(1, 9, 3, generator=rng), torch.ones(1, 9, dtype=torch.bool), 0, 9
+    ).any()
 
 
 @pytest.mark.parametrize(("n", "k"), [(100, 10), (50, 5), (47, 5), (15, 2), (4, 1), (2, 1)])

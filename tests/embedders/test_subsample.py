@@ -64,7 +64,9 @@ def test_nor_among_cells_that_differ_in_their_type_alone(make_population, rng):
 
 def test_another_seed_is_another_cover(make_population):
     population = make_population(57)
-    assert not torch.equal(cover(population, 10, -1, stream(0)).cells, cover(population, 10, -1, stream(1)).cells)
+    assert not torch.equal(
+        cover(population, 10, -1, stream(0)).cells, cover(population, 10, -1, stream(1)).cells
+    )
 
 
 def test_rows_keep_their_node_features(make_population):

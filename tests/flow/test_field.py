@@ -48,7 +48,12 @@ def test_a_field_built_for_a_context_asks_for_one(rng):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"width": 0}, "width"), ({"n_blocks": 0}, "n_blocks"), ({"time_features": 5}, "even"), ({"dropout": 1.0}, "dropout")],
+    [
+        ({"width": 0}, "width"),
+        ({"n_blocks": 0}, "n_blocks"),
+        ({"time_features": 5}, "even"),
+        ({"dropout": 1.0}, "dropout"),
+    ],
 )
 def test_sizes_without_sense_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):

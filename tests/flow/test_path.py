@@ -18,7 +18,9 @@ def test_velocity_is_the_slope_of_the_path(rng, dtype):
     early, late = torch.full((6,), 0.25, dtype=dtype), torch.full((6,), 0.75, dtype=dtype)
     path = LinearPath()
     slope = (path.sample(x0, x1, late).xt - path.sample(x0, x1, early).xt) / 0.5
-    assert torch.allclose(path.sample(x0, x1, early).ut, slope, rtol=1e-4 if dtype == torch.float32 else 1e-12)
+    assert torch.allclose(
+        path.sample(x0, x1, early).ut, slope, rtol=1e-4 if dtype == torch.float32 else 1e-12
+    )
 
 
 def test_each_cell_has_a_time_of_its_own():

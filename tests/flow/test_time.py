@@ -24,9 +24,12 @@ def test_times_are_told_apart_evenly():
     assert gaps[0, -1] > 1
 
 
-def test_two_features_are_one_frequency_whose_square_sums_to_one():
-    features = SinusoidalTime(2)(torch.linspace(0, 1, 9))
-    assert torch.allclose(features.square().sum(-1), torch.ones(9))
+def test_the_lowest_frequency_alone_tells_all_times_apart():
+    """A quarter turn from 0 to 1: the sine rises and the cosine falls all the way."""
+    sine, cosine = SinusoidalTime(2)(torch.linspace(0, 1, 9, dtype=torch.float64)).T
+    assert torch.allclose(sine.square() + cosine.square(), torch.ones(9, dtype=torch.float64))
+    assert (sine.diff() > 0).all()
+    assert (cosine.diff() < 0).all()
 
 
 def test_frequencies_travel_with_the_weights():

@@ -26,8 +26,11 @@ def population(mean, covariance, n, rng, condition=None):
     return Population(sample=("S",), group="S", cells=cells, condition=condition)
 
 
-@pytest.mark.parametrize(("coupling", "closed_form"), [("independent", independent), ("exact-ot", optimal)])
-def test_training_finds_the_closed_form_flow(coupling, closed_form, rng):
+@pytest.mark.parametrize(
+    ("coupling", "closed_form", "other_form"),
+    [("independent", independent, optimal), ("exact-ot", optimal, independent)],
+)
+def test_training_finds_the_closed_form_flow(coupling, closed_form, other_form, rng):
     settings = {"name": "fm", "coupling": coupling, "field": {"width": 48, "n_blocks": 1, "time_features": 8}}
     choice = from_dict({"data": DATA, "method": settings}).method
     shape = ModelShape(n_features=2, treatments=tuple(TARGETS))
@@ -39,7 +42,7 @@ def test_training_finds_the_closed_form_flow(coupling, closed_form, rng):
     with scoped(stream(0, "init")):
         method = Catalog("methods").build(choice, shape)
     method.fit_units(pairs, torch.ones(2))
-    sampler = PairSampler(pairs, shape, n_populations=2, n_cells=128, context_cells=0)
+    sampler = PairSampler(pairs, shape, n_populations=2, n_cells=96, context_cells=0)
     config = TrainingConfig(steps=200, learning_rate=1e-2, ema=0.98, warmup_steps=20)
     method.load_state_dict(fit(method, sampler.draw, config, streams(0)).state)
 
@@ -49,7 +52,14 @@ def test_training_finds_the_closed_form_flow(coupling, closed_form, rng):
         prepared = prepare(method, fresh, Condition(name), seed=0)
         end = transport(method, fresh.cells, prepared, solver).cells
         truth = integrate(closed_form(M0, S0, m, s), fresh.cells, solver).cells
-        moved = (truth - fresh.cells).square().mean().sqrt()
-        error = (end - truth).square().mean().sqrt() / moved
-        other = integrate((optimal if closed_form is independent else independent)(M0,S0,m,s), fresh.cells, solver).cells
-        print(coupling, name, float(error), (end.mean(0) - m).abs().max(), (torch.cov(end.T) - s).abs().max(), ((end-other).square().mean().sqrt()/moved))
+        # 200 steps bring a small field to 4 to 8 % of the way that cells go, 0.06 from the moments; the
+        # other coupling would lead 20 % astray, to the same moments
+        assert relative_error(end, truth, fresh.cells) < 0.12
+        assert (end.mean(0) - m).abs().max() < 0.12
+        assert (torch.cov(end.T, correction=0) - s).abs().max() < 0.12
+        astray = integrate(other_form(M0, S0, m, s), fresh.cells, solver).cells
+        assert relative_error(end, astray, fresh.cells) > 0.15
+
+
+def relative_error(end, truth, start):
+    return (end - truth).square().mean().sqrt() / (truth - start).square().mean().sqrt()

@@ -1,0 +1,96 @@
+"""A small cohort and models trained on it for a few steps."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+import cellflow_cli as cf
+from cellflow_cli.catalog import Catalog
+from cellflow_cli.flow.field import FieldConfig
+from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.training.loop import TrainingConfig
+
+TINY = TrainingConfig(steps=12, populations_per_step=2, cells_per_population=12, validate_every=6, patience=0)
+FIXED = SolverConfig(steps=4)  # saves the calibration where nothing depends on it
+ARMS = [("DMSO", np.nan, 0.0), ("drug", 0.1, 0.5), ("drug", 1.0, 1.0), ("other", np.nan, -1.0)]
+
+
+def tiny_method(name="mfm"):
+    parts = {"field": FieldConfig(width=16, n_blocks=1)}
+    if name == "mfm":
+        parts["embedder"] = Catalog("embedders").choose("knn-graph", k=3, reference_cells=24, width=8)
+    return Catalog("methods").choose(name, **parts)
+
+
+def make_cohort(n_patients=5, n=24, n_markers=4, seed=0, arms=ARMS):
+    """Patients with a mean of their own, arms that shift it; a cell type and a culture without effect."""
+    rng = np.random.default_rng(seed)
+    cells, rows = [], []
+    for p in range(1, n_patients + 1):
+        base = rng.normal(scale=0.3, size=n_markers)
+        for treatment, dose, shift in arms:
+            cells.append(rng.normal(size=(n, n_markers)) + base + shift)
+            rows += [(f"P{p}", treatment, dose, f"culture{p % 2}")] * n
+    obs = pd.DataFrame(rows, columns=["patient", "treatment", "dose", "culture"])
+    obs.index = [f"cell{i}" for i in range(len(obs))]
+    obs["cell_type"] = rng.choice(["T", "B"], size=len(obs))
+    var = pd.DataFrame(index=[f"m{i}" for i in range(n_markers)])
+    return anndata.AnnData(np.concatenate(cells).astype(np.float32), obs=obs, var=var)
+
+
+def make_counts(seed=0, **sizes):
+    """The same with counts of 30 genes, sparse."""
+    import scipy.sparse as sp
+
+    rng = np.random.default_rng(seed)
+    cohort = make_cohort(seed=seed, **sizes)
+    rates = np.exp(0.3 * np.asarray(cohort.X) @ rng.normal(size=(cohort.n_vars, 30)) + rng.normal(size=30))
+    counts = sp.csr_matrix(rng.poisson(rates).astype(np.float32))
+    return anndata.AnnData(counts, obs=cohort.obs, var=pd.DataFrame(index=[f"gene{i}" for i in range(30)]))
+
+
+def make_spec(**settings):
+    base = {
+        "treatment_key": "treatment",
+        "control": "DMSO",
+        "sample_key": "patient",
+        "dose_key": "dose",
+        "holdout": "patient=P5",
+    }
+    return cf.DataSpec(**{**base, **settings})
+
+
+def make_model(adata, spec=None, *, method="mfm", training=TINY, solver=FIXED, seed=0, **arguments):
+    return cf.train(
+        adata,
+        spec or make_spec(),
+        method=tiny_method(method),
+        training=training,
+        solver=solver,
+        seed=seed,
+        device="cpu",
+        **arguments,
+    )
+
+
+@pytest.fixture(scope="session")
+def cohort():
+    return make_cohort()
+
+
+@pytest.fixture(scope="session")
+def model(cohort):
+    """`mfm` on markers, P5 held out."""
+    return make_model(cohort, solver=SolverConfig())
+
+
+@pytest.fixture(scope="session")
+def counts():
+    return make_counts()
+
+
+@pytest.fixture(scope="session")
+def pca_model(counts):
+    """`mfm` on three principal components of counts, P5 held out."""
+    return make_model(counts, make_spec(features="pca:3", expression="counts"), solver=SolverConfig())

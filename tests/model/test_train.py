@@ -1,0 +1,264 @@
+"""Training from an AnnData: what takes part, what stays unseen, and how it ends."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cellflow_cli.config import from_dict
+from cellflow_cli.errors import ConfigError, DataError
+from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.model import _train, plan
+from cellflow_cli.training.loop import TrainingConfig
+from tests.model.conftest import TINY, make_cohort, make_counts, make_model, make_spec
+
+
+def same_weights(first, second):
+    a, b = first.method.state_dict(), second.method.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def planned(obs, **settings):
+    return plan(obs, from_dict({"data": make_spec(**settings)}))
+
+
+def test_the_split_is_into_train_validation_and_held_out(cohort):
+    split = planned(cohort.obs).split
+    assert split.test == ("P5",)
+    assert len(split.val) == 1
+    assert sorted(split.train + split.val) == ["P1", "P2", "P3", "P4"]
+
+
+def test_patients_with_controls_alone_are_left_for_prediction(cohort):
+    """They teach nothing and must neither validate nor count as seen."""
+    obs = cohort.obs[(cohort.obs["patient"] != "P2") | (cohort.obs["treatment"] == "DMSO")]
+    split = planned(obs).split
+    assert split.test == ("P2", "P5")
+    assert sorted(split.train + split.val) == ["P1", "P3", "P4"]
+
+
+def test_a_split_column_has_the_last_word(cohort):
+    parts = {"P1": "train", "P2": "train", "P3": "train", "P4": "val", "P5": "test"}
+    obs = cohort.obs.assign(part=cohort.obs["patient"].map(parts))
+    split = planned(obs, holdout=(), split_key="part").split
+    assert (split.train, split.val, split.test) == (("P1", "P2", "P3"), ("P4",), ("P5",))
+
+
+def test_nobody_left_to_learn_from(cohort):
+    with pytest.raises(DataError, match="treated populations to train on"):
+        planned(cohort.obs, holdout="patient=P1,P2,P3,P4,P5")
+
+
+def test_what_a_model_says_of_itself(model):
+    assert model.trained_groups == ("P1", "P2", "P3", "P4")
+    assert [c.label for c in model.conditions] == ["drug 0.1", "drug 1", "other"]
+    assert model.run["n_parameters"] == sum(p.numel() for p in model.method.parameters())
+    assert model.run["best_step"] in (6, 12)
+    assert model.run["refitted"] is True
+    assert model.run["stopped"] == "done"
+    assert model.run["n_cells"] == {"control": 4 * 24, "treated": 4 * 3 * 24}
+    assert {row["stage"] for row in model.history.rows} == {"train", "refit"}
+    assert not model.method.training
+    assert model.summaries.training_groups == model.trained_groups
+
+
+def test_steps_of_the_solver_are_calibrated(model):
+    assert model.config.solver.steps is not None
+    assert model.run["solver_error"] <= model.config.solver.tolerance
+    assert model.run["solver_within_tolerance"] is True
+
+
+def test_steps_that_were_given_are_kept(cohort):
+    made = make_model(cohort, solver=SolverConfig(method="euler", steps=3))
+    assert made.config.solver == SolverConfig(method="euler", steps=3)
+    assert "solver_error" not in made.run
+
+
+def test_same_seed_same_weights_other_seed_others(cohort, model):
+    assert same_weights(make_model(cohort), model)
+    assert not same_weights(make_model(cohort, seed=1), model)
+
+
+def test_how_often_validation_looks_leaves_the_weights_alone(cohort):
+    """As long as the same step is the best: here by leaving out the choice."""
+    spec = make_spec(holdout="patient=P2,P3,P4,P5")  # a single training patient: nothing to validate on
+    often, seldom = (
+        make_model(cohort, spec, training=TrainingConfig(steps=12, populations_per_step=2, validate_every=n))
+        for n in (1, 100)
+    )
+    assert often.run["validation_energy"] is None
+    assert often.split.val == ()
+    assert often.run["refitted"] is False
+    assert same_weights(often, seldom)
+
+
+@pytest.mark.parametrize("what", ["treated", "everything"])
+@pytest.mark.parametrize("kind", ["markers", "counts"])
+def test_held_out_cells_do_not_reach_the_model(what, kind, model, pca_model, cohort, counts):
+    """Other values in P5, and weights, features and summaries stay the same bit for bit."""
+    adata, trained = (cohort, model) if kind == "markers" else (counts, pca_model)
+    changed = adata.copy()
+    held = (changed.obs["patient"] == "P5").to_numpy()
+    if what == "treated":
+        held &= (changed.obs["treatment"] != "DMSO").to_numpy()
+    dense = changed.X.toarray() if kind == "counts" else changed.X.copy()
+    dense[held] = 7 + 3 * dense[held][::-1]
+    changed.X = type(changed.X)(dense) if kind == "counts" else dense
+    again = make_model(changed, trained.config.data)
+    assert same_weights(again, trained)
+    for first, second in ((trained.transform, again.transform), (trained.summaries, again.summaries)):
+        assert first.to_json() == second.to_json()
+        assert all(np.array_equal(a, second.arrays()[name]) for name, a in first.arrays().items())
+
+
+def test_which_training_cells_do_is_seen(cohort, model):
+    """The test above can fail: other values in a patient that trains, and the weights differ."""
+    changed = cohort.copy()
+    changed.X[(changed.obs["patient"] == "P1").to_numpy()] += 1
+    assert not same_weights(make_model(changed), model)
+
+
+def test_labels_of_held_out_cells_alone_do_not_reach_the_model(cohort, model):
+    """A treatment, a dose and a cell type that only P5 has."""
+    changed = cohort.copy()
+    held = (changed.obs["patient"] == "P5").to_numpy() & (changed.obs["treatment"] == "other").to_numpy()
+    changed.obs.loc[held, "treatment"] = "secret"
+    assert same_weights(make_model(changed), model)
+
+
+def test_data_are_left_as_they_were(cohort):
+    adata = cohort.copy()
+    make_model(adata)
+    assert np.array_equal(adata.X, cohort.X)
+    pd.testing.assert_frame_equal(adata.obs, cohort.obs)
+    assert not adata.uns
+
+
+def test_validated_weights_are_kept_without_refit(cohort):
+    training = TrainingConfig(**{**vars(TINY), "refit": False})
+    made = make_model(cohort, training=training)
+    assert made.run["refitted"] is False
+    assert {row["stage"] for row in made.history.rows} == {"train"}
+    best = min((row for row in made.history.rows if "validation" in row), key=lambda row: row["validation"])
+    assert best["step"] == made.run["best_step"]
+    assert best["validation"] == made.run["validation_energy"]
+
+
+def test_a_refit_cut_short_by_the_clock_is_not_used(cohort, monkeypatch):
+    original, ends = _train.fit, {}
+
+    def fit(*arguments, **settings):
+        end = original(*arguments, **settings)
+        ends[settings["stage"]] = end
+        return end if settings["stage"] == "train" else end._replace(stopped="max-time")
+
+    monkeypatch.setattr(_train, "fit", fit)
+    made = make_model(cohort, max_time_s=1000.0)
+    assert made.run["refitted"] is False
+    kept = made.method.state_dict()
+    assert all(torch.equal(kept[name], value) for name, value in ends["train"].state.items())
+
+
+def test_the_clock_stops_training(cohort):
+    made = make_model(cohort, training=TrainingConfig(**{**vars(TINY), "steps": 100_000}), max_time_s=2.0)
+    assert made.run["stopped"] == "max-time"
+    assert made.run["wall_time_s"] < 30
+
+
+def interrupt(stage, step):
+    def report(at, progress):
+        if (at, progress.step) == (stage, step):
+            raise KeyboardInterrupt
+
+    return report
+
+
+def test_an_interrupt_leaves_a_model_that_predicts(cohort):
+    partial = []
+    with pytest.raises(KeyboardInterrupt):
+        make_model(cohort, report=interrupt("train", 4), save_partial=partial.append)
+    (made,) = partial
+    assert made.run["stopped"] == "interrupted"
+    assert made.run["best_step"] == 4
+    assert not made.method.training
+    assert made.predict(cohort).n_obs == 24 * 4
+
+
+def test_an_interrupted_refit_leaves_the_validated_model(cohort):
+    partial = []
+    with pytest.raises(KeyboardInterrupt):
+        make_model(cohort, report=interrupt("refit", 1), save_partial=partial.append)
+    (made,) = partial
+    whole = make_model(cohort, training=TrainingConfig(**{**vars(TINY), "refit": False}))
+    assert same_weights(made, whole)
+    assert made.run["best_step"] == whole.run["best_step"]
+    assert made.run["refitted"] is False
+
+
+def test_an_interrupted_model_can_be_kept(cohort, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        make_model(
+            cohort, report=interrupt("train", 3), save_partial=lambda m: m.save(tmp_path / "m.partial")
+        )
+    assert (tmp_path / "m.partial" / "weights.safetensors").exists()
+
+
+def test_cell_types_and_covariates_are_told(cohort):
+    made = make_model(cohort, make_spec(cell_type_key="cell_type", covariate_key="culture"))
+    assert made.shape.n_node_features == 2
+    assert made.shape.n_covariates == 2
+    assert made.predict(cohort).n_obs == 24 * 4
+    assert {"cell_type", "culture"} <= set(made.predict(cohort).obs)
+
+
+def test_known_pairs_are_used(cohort):
+    adata = cohort.copy()
+    order = adata.obs.groupby(["patient", "treatment", "dose"], dropna=False).cumcount()
+    adata.obs["pair"] = order.to_numpy()
+    free, paired = make_model(adata), make_model(adata, make_spec(pairs_key="pair"))
+    assert not same_weights(free, paired)
+
+
+def test_validation_needs_two_cells(cohort):
+    """With `min_cells` 1 a patient of single cells cannot judge, and does not stop training."""
+    first = ~cohort.obs.duplicated(["patient", "treatment", "dose"])
+    val = planned(cohort.obs).split.val[0]
+    thin = cohort[((cohort.obs["patient"] != val) | first).to_numpy()].copy()
+    made = make_model(thin, make_spec(min_cells=1))
+    assert made.run["validation_energy"] is None
+
+
+def test_methods_by_name(cohort):
+    assert make_model(cohort, method="fm").config.method.name == "fm"
+
+
+def test_settings_that_do_not_fit_are_refused(cohort):
+    import cellflow_cli as cf
+
+    with pytest.raises(ConfigError, match=r"found 'mfn'. Did you mean 'mfm'\?"):
+        cf.train(cohort, make_spec(), method="mfn")
+
+
+def test_counts_are_reduced_on_training_cells(pca_model, counts):
+    """The axes are those of the covariance of log-normalised training counts."""
+    train = (counts.obs["patient"] != "P5").to_numpy()
+    x = counts.X[train].toarray().astype(np.float64)
+    x = np.log1p(1e4 * x / x.sum(1, keepdims=True))
+    values, vectors = np.linalg.eigh(np.cov(x.T))
+    overlap = np.abs((vectors[:, ::-1][:, :3] * pca_model.transform.components).sum(0))
+    # float32 expression against float64
+    assert overlap.tolist() == pytest.approx([1, 1, 1], abs=1e-4)
+
+
+def test_sparse_and_dense_counts_agree(counts):
+    adata = counts.copy()
+    adata.X = counts.X.toarray()
+    spec = make_spec(features="pca:3", expression="counts")
+    assert np.allclose(
+        make_model(adata, spec).transform.components, make_model(counts, spec).transform.components
+    )
+
+
+def test_make_cohort_is_itself_reproducible():
+    assert np.array_equal(make_cohort().X, make_cohort().X)
+    assert (make_counts().X != make_counts().X).nnz == 0

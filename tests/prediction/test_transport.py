@@ -1,0 +1,77 @@
+"""A trained method meets a population: nothing but its own cells matters."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cellflow_cli.catalog import Catalog
+from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.prediction.transport import prepare, transport
+from cellflow_cli.rng import scoped, stream
+from cellflow_cli.types import Condition
+
+SOLVER, CONDITION = SolverConfig(steps=4), Condition("drugA", 1.0)
+
+
+@pytest.fixture(params=Catalog("methods").names())
+def method(request, shape, pairs):
+    """Trained weights are stood in for by random ones that move cells."""
+    with scoped(stream(0, "init")):
+        made = Catalog("methods").build(Catalog("methods").choose(request.param), shape)
+        torch.nn.init.normal_(made.field.out.weight, std=0.1)
+    made.fit_units(pairs, torch.ones(3))
+    return made.eval()
+
+
+def carried(method, population, seed=0, chunk=8192, cells=None):
+    prepared = prepare(method, population, CONDITION, seed)
+    cells = population.cells if cells is None else cells
+    return transport(method, cells, prepared, SOLVER, chunk)
+
+
+def test_cells_are_carried_and_evaluations_counted_once(method, make_population):
+    population = make_population(50)
+    end = carried(method, population, chunk=20)
+    assert end.cells.shape == population.cells.shape
+    assert (end.cells - population.cells).abs().max() > 0.01
+    assert end.n_evaluations == 8
+    assert not end.cells.requires_grad
+
+
+def test_the_order_of_rows_does_not_matter(method, make_population, rng):
+    """The subsamples are the same bit for bit; matrix products round by their shape, which is the same."""
+    population = make_population(600)
+    order = torch.randperm(600, generator=rng)
+    shuffled = replace(
+        population, cells=population.cells[order], node_features=population.node_features[order]
+    )
+    assert torch.allclose(
+        carried(method, shuffled).cells, carried(method, population).cells[order], atol=1e-6
+    )
+
+
+def test_the_size_of_chunks_does_not_matter(method, make_population):
+    population = make_population(100)
+    whole = carried(method, population).cells
+    for chunk in (7, 64):
+        # float32 matrix products of other shapes round otherwise
+        assert torch.allclose(carried(method, population, chunk=chunk).cells, whole, atol=1e-5)
+
+
+def test_the_same_seed_is_the_same_prediction(method, make_population):
+    population = make_population(600)
+    assert torch.equal(carried(method, population).cells, carried(method, population).cells)
+
+
+def test_the_whole_population_informs_a_method_with_an_embedder(method, make_population):
+    """The same cells in another population: told apart by `mfm`, alike for `fm`."""
+    population, other = make_population(60), make_population(60, shift=1.0)
+    own = carried(method, population).cells
+    foreign = carried(method, other, cells=population.cells).cells
+    assert torch.equal(own, foreign) == (method.context_cells == 0)
+
+
+def test_no_cells_are_no_cells(method, make_population):
+    population = make_population(30)
+    assert carried(method, population, cells=population.cells[:0]).cells.shape == (0, 3)

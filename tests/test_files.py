@@ -1,0 +1,177 @@
+"""Outputs appear whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cellflow_cli.errors import OutputError
+from cellflow_cli.files import check_writable, replaced_file, replaced_folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder written before, with a marker."""
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "config.json").write_text("old")
+    (path / "weights").write_text("old")
+    return path
+
+
+def fails(output, error):
+    """Write something into the temporary path, then raise."""
+    with output as temporary:
+        half = temporary / "config.json" if temporary.is_dir() else temporary
+        half.write_text("half")
+        raise error
+
+
+def names(path):
+    return sorted(p.name for p in path.iterdir())
+
+
+def test_a_file_appears_when_the_block_ends(tmp_path):
+    with replaced_file(tmp_path / "a.txt", force=False) as temporary:
+        temporary.write_text("new")
+        assert not (tmp_path / "a.txt").exists()
+        assert temporary.parent == tmp_path  # on the same disk, so that the rename is one
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_file_whose_block_fails_leaves_nothing(tmp_path, error):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(error):
+        fails(replaced_file(tmp_path / "a.txt", force=True), error)
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_is_an_output_error(tmp_path):
+    with pytest.raises(OutputError, match=r"able to write `.*a\.txt`, found: No space left.*--output"):
+        fails(replaced_file(tmp_path / "a.txt", force=False), OSError(28, "No space left on device"))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("replaced", [replaced_file, replaced_folder])
+def test_what_exists_stays_without_force(tmp_path, replaced):
+    (tmp_path / "a").mkdir()
+    with (
+        pytest.raises(OutputError, match=r"existing one: `.*a`.*--force"),
+        replaced(tmp_path / "a", force=False),
+    ):
+        pytest.fail("the block must not run")
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_file_is_replaced_with_force(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    with replaced_file(tmp_path / "a.txt", force=True) as temporary:
+        temporary.write_text("new")
+        assert (tmp_path / "a.txt").read_text() == "old"
+    assert (tmp_path / "a.txt").read_text() == "new"
+
+
+def test_a_folder_is_never_replaced_by_a_file(folder):
+    with (
+        pytest.raises(OutputError, match="path of a file, found a folder"),
+        replaced_file(folder, force=True),
+    ):
+        pytest.fail("the block must not run")
+    assert names(folder) == ["config.json", "weights"]
+
+
+def test_a_folder_appears_when_the_block_ends(tmp_path):
+    with replaced_folder(tmp_path / "model", force=False) as temporary:
+        (temporary / "deep").mkdir()
+        (temporary / "deep" / "a").write_text("new")
+        assert not (tmp_path / "model").exists()
+    assert (tmp_path / "model" / "deep" / "a").read_text() == "new"
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_folder_is_swapped_as_a_whole(folder):
+    with replaced_folder(folder, force=True, marker="config.json") as temporary:
+        (temporary / "config.json").write_text("new")
+        assert names(folder) == ["config.json", "weights"]
+    assert names(folder) == ["config.json"]
+    assert (folder / "config.json").read_text() == "new"
+    assert names(folder.parent) == ["model"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
+def test_a_folder_whose_block_fails_leaves_the_old_one(folder, error):
+    with pytest.raises((error, OutputError)):
+        fails(replaced_folder(folder, force=True), error)
+    assert (folder / "config.json").read_text() == "old"
+    assert names(folder.parent) == ["model"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_stopped_between_the_two_renames_the_old_folder_comes_back(folder, monkeypatch, error):
+    original, calls = Path.replace, []
+
+    def replace(self, target):
+        calls.append(self)
+        if len(calls) == 2:
+            raise error
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises((error, OutputError)), replaced_folder(folder, force=True) as temporary:
+        (temporary / "config.json").write_text("new")
+    assert len(calls) == 3
+    assert (folder / "config.json").read_text() == "old"
+    assert names(folder.parent) == ["model"]
+
+
+def test_force_does_not_replace_somebody_else_s_folder(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "plate.h5ad").write_text("years of work")
+    message = r"folder with `config\.json`.*found a folder without it\. Nothing was changed"
+    with pytest.raises(OutputError, match=message):
+        check_writable(tmp_path / "data", force=True, marker="config.json")
+    with (
+        pytest.raises(OutputError, match=message),
+        replaced_folder(tmp_path / "data", force=True, marker="config.json"),
+    ):
+        pytest.fail("the block must not run")
+    (tmp_path / "plate.h5ad").write_text("years of work")
+    with pytest.raises(OutputError, match="found a file"):
+        check_writable(tmp_path / "plate.h5ad", force=True, marker="config.json")
+
+
+def test_force_replaces_an_empty_folder(tmp_path):
+    (tmp_path / "model").mkdir()
+    with replaced_folder(tmp_path / "model", force=True, marker="config.json") as temporary:
+        (temporary / "config.json").write_text("new")
+    assert names(tmp_path / "model") == ["config.json"]
+
+
+def test_folders_above_are_made(tmp_path):
+    check_writable(tmp_path / "a" / "b" / "c.txt", force=False)
+    with replaced_file(tmp_path / "a" / "b" / "c.txt", force=False) as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a" / "b" / "c.txt").exists()
+
+
+def test_a_file_in_the_way_of_a_folder(tmp_path):
+    (tmp_path / "a").write_text("")
+    for path in (tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"):
+        with pytest.raises(OutputError, match=r"able to write `.*--output"):
+            check_writable(path, force=False)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(OutputError, match="able to write"):
+        check_writable(tmp_path / "locked" / "a.txt", force=False)
+
+
+def test_checking_changes_nothing(folder):
+    check_writable(folder, force=True, marker="config.json")
+    check_writable(folder.parent / "other", force=False)
+    assert names(folder.parent) == ["model"]
