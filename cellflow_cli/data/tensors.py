@@ -133,8 +133,8 @@ class PopulationReader:
             if len(codes) > 1:
                 raise DataError(
                     f'Expected one value of `obs["{key}"]` in sample {rows.name!r}, found '
-                    f"{listed([known[i] for i in codes])}.{where(self.adata.obs)} A covariate is a fact of the "
-                    "sample; add the column to `--sample-key` or leave out `--covariate-key`."
+                    f"{listed([known[i] for i in codes])}.{where(self.adata.obs)} A covariate is a fact "
+                    "of the sample; add the column to `--sample-key` or leave out `--covariate-key`."
                 )
             parts.append(np.eye(len(known), dtype=np.float32)[codes[0]])
         return torch.from_numpy(np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)).to(
@@ -149,8 +149,9 @@ class PopulationReader:
         if (codes < 0).any():
             new = distinct(values[codes < 0])
             raise DataError(
-                f'Expected values of `obs["{key}"]` that the model was trained on ({listed(known, 10)}), found '
-                f"{listed(new)}.{nearest(new[0], known)}{where(self.adata.obs)} Rename them, or train with them."
+                f'Expected values of `obs["{key}"]` that the model was trained on ({listed(known, 10)}), '
+                f"found {listed(new)}.{nearest(new[0], known)}{where(self.adata.obs)} Rename them, or train "
+                "with them."
             )
         return codes
 
@@ -165,7 +166,8 @@ class PopulationReader:
         shared = left.intersection(right).dropna()
         if shared.empty:
             raise DataError(
-                f'Expected control and treated cells of {treated.title!r} that share values of `obs["{key}"]`, '
-                f"found none.{where(self.adata.obs)} Correct the column, or leave out `--pairs-key`."
+                f"Expected control and treated cells of {treated.title!r} that share values of "
+                f'`obs["{key}"]`, found none.{where(self.adata.obs)} Correct the column, '
+                "or leave out `--pairs-key`."
             )
         return torch.from_numpy(left.get_indexer(shared)), torch.from_numpy(right.get_indexer(shared))

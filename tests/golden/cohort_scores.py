@@ -1,6 +1,6 @@
 """Scores on a cohort of reduced size; run this file to write `cohort_scores.json` anew.
 
-    python -m tests.golden.cohort_scores
+python -m tests.golden.cohort_scores
 """
 
 import json
@@ -16,7 +16,7 @@ TRAINING = cf.TrainingConfig(steps=300, validate_every=60, refit=False)
 
 
 def scores() -> dict[str, float]:
-    """Mean energy distance over held-out patients of `mfm`, `fm`, `mfm` told another patient, and baselines."""
+    """Mean energy over held-out patients of `mfm`, `fm`, `mfm` told another patient, and baselines."""
     adata = simulate_cohort(COHORT, seed=1)
     spec = cf.DataSpec(
         treatment_key="treatment",
