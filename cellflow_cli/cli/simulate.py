@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 app = typer.Typer(
-    help="Simulate data with a known answer: a cohort of patients, or Gaussian populations.",
+    help="Simulate data with a known answer: a cohort of patients, Gaussian populations, or letters.",
     no_args_is_help=True,
 )
 
@@ -87,6 +87,59 @@ def gaussians(
     _write(simulate_gaussians(config, seed), output, force, as_json, kind="gaussians", seed=seed)
 
 
+@app.command("letters")
+@command
+def letters(
+    output: Output,
+    alphabet: Annotated[
+        str, typer.Option(help="Letters, digits or other characters, each once.", rich_help_panel=INPUT)
+    ] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    validation: Annotated[
+        str, typer.Option(help="Letters that pick the model; '' for none.", rich_help_panel=INPUT)
+    ] = "X",
+    test: Annotated[
+        str, typer.Option(help="Letters that training never sees; '' for none.", rich_help_panel=INPUT)
+    ] = "Y",
+    rotations: Annotated[int, typer.Option(help="Populations of each letter.", rich_help_panel=INPUT)] = 10,
+    size: Annotated[
+        int, typer.Option(help="Pixels per em; points grow with its square.", rich_help_panel=INPUT)
+    ] = 100,
+    font: Annotated[
+        Path | None,
+        typer.Option(
+            help="TrueType or OpenType font.",
+            show_default="DejaVu Sans, which ships with matplotlib",
+            metavar="FILE",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    seed: Seed = 0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Letters, blurred and as they were: every pixel of a glyph is a point of a population.
+
+    To check the file or train on it: --treatment-key treatment --control control
+    --sample-key population --group-key letter --split-key split --pairs-key pair.
+
+    Digits for a trained model to meet: --alphabet 0123456789 --validation ''
+    --test ''.
+    """
+    from cellflow_cli.simulate.letters import LettersConfig, simulate_letters
+
+    _check_target(output, force)
+    config = LettersConfig(
+        alphabet=alphabet,
+        validation=validation,
+        test=test,
+        n_rotations=rotations,
+        size=size,
+        font=None if font is None else str(font),
+    )
+    simulated = simulate_letters(config, seed)
+    _write(simulated, output, force, as_json, kind="letters", seed=seed, sample_key="population")
+
+
 def _check_target(output: Path, force: bool) -> None:
     """Refuse an output before the work is done.
 
@@ -101,11 +154,21 @@ def _check_target(output: Path, force: bool) -> None:
     check_writable(output, force=force)
 
 
-def _write(adata: "AnnData", output: Path, force: bool, as_json: bool, *, kind: str, seed: int) -> None:
+def _write(
+    adata: "AnnData",
+    output: Path,
+    force: bool,
+    as_json: bool,
+    *,
+    kind: str,
+    seed: int,
+    sample_key: str = "patient",
+) -> None:
     from cellflow_cli.files import replaced_file
 
     with replaced_file(output, force=force) as temporary:
         adata.write_h5ad(temporary, compression="gzip")
+    samples, treatments = (list(adata.obs[key].cat.categories) for key in (sample_key, "treatment"))
     summary = {
         "output": str(output),
         "kind": kind,
@@ -113,14 +176,14 @@ def _write(adata: "AnnData", output: Path, force: bool, as_json: bool, *, kind: 
         "seed": seed,
         "n_cells": adata.n_obs,
         "n_features": adata.n_vars,
-        "patients": list(adata.obs["patient"].cat.categories),
-        "treatments": list(adata.obs["treatment"].cat.categories),
+        f"{sample_key}s": samples,
+        "treatments": treatments,
         "columns": list(adata.obs.columns),
         "bytes": output.stat().st_size,
     }
     if as_json:
         emit_json(summary)
     say(
-        f"Simulated {kind}: {adata.n_obs:,} cells × {adata.n_vars} features, {len(summary['patients'])} "
-        f"patients, treatments {', '.join(summary['treatments'])}. Written to {output}."
+        f"Simulated {kind}: {adata.n_obs:,} cells × {adata.n_vars} features, {len(samples)} {sample_key}s, "
+        f"treatments {', '.join(treatments)}. Written to {output}."
     )

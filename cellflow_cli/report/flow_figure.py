@@ -1,0 +1,170 @@
+"""Point clouds on their way: source, flow at several times and target, a row for each method.
+
+Draws what it is given and computes nothing. Figures are made without pyplot, so that no global state
+and no display is touched.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure, SubFigure
+
+from cellflow_cli.files import replaced_file
+
+TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Okabe and Ito (2008), colours that people of any colour vision tell apart; they differ in lightness too.
+SOURCE, FLOW, TARGET, GHOST = "#4D4D4D", "#0072B2", "#D55E00", "#C6C6C6"
+_FRACTIONS = {0.25: "¼", 0.5: "½", 0.75: "¾"}
+_PANEL = 1.25  # inches
+_LABELS = 1.1  # inches for the names of the rows
+_HEADING = 0.42  # inches above the rows of a population
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PopulationFlow:
+    r"""One population as several methods move it.
+
+    Attributes:
+        title: Heading, such as `"Y, rotation 3"`.
+        source: Cells before, shape [n, 2].
+        target: Cells after, as measured, shape [m, 2].
+        flows: For each method its cells at each time of the figure, shapes [k, 2]. The name may go on in
+            further lines, such as `"mfm\nW1 .108"`.
+
+    Raises:
+        ValueError: If there is no method, or an array is not a non-empty [n, 2].
+    """
+
+    title: str
+    source: np.ndarray
+    target: np.ndarray
+    flows: Mapping[str, Sequence[np.ndarray]]
+
+    def __post_init__(self) -> None:
+        if not self.flows:
+            raise ValueError(f"expected at least one flow of {self.title!r}, found none")
+        named = {"source": [self.source], "target": [self.target], **self.flows}
+        for name, clouds in named.items():
+            for cloud in clouds:
+                if np.ndim(cloud) != 2 or np.shape(cloud)[1] != 2 or len(cloud) == 0:
+                    raise ValueError(f"expected points [n, 2] of {name!r}, found shape {np.shape(cloud)}")
+
+
+def flow_figure(populations: Sequence[PopulationFlow], times: Sequence[float] = TIMES) -> Figure:
+    """A block of rows for each population, a row for each method, a panel for each time.
+
+    All panels of a population share their limits: those of its source and target, and of the middle
+    99 % of the points of every other panel along each axis. Points further out, and points that are not
+    finite, are not drawn. The last time shows the target behind the cells, in light grey.
+
+    Args:
+        populations: What to draw, from top to bottom.
+        times: Flow times of the clouds of each method, ascending.
+
+    Returns:
+        The figure, to be saved by `save_figure` or shown.
+
+    Raises:
+        ValueError: If there is no population, or a method has another number of clouds than there are times.
+    """
+    _check_frames(populations, times)
+    heights = [_HEADING + _PANEL * len(population.flows) for population in populations]
+    figure = Figure(figsize=(_LABELS + _PANEL * (len(times) + 2), sum(heights)), layout="constrained")
+    FigureCanvasAgg(figure)
+    blocks = figure.subfigures(len(populations), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for block, population in zip(blocks, populations, strict=True):
+        _draw_block(block, population, times)
+    return figure
+
+
+def save_figure(figure: Figure, stem: Path, *, force: bool = False, dpi: int = 200) -> tuple[Path, Path]:
+    """Write `stem.png` and `stem.svg`, each whole or not at all; the same figure gives the same bytes.
+
+    Returns:
+        Both paths. Points are images in the SVG too, since thousands of circles make it slow to open.
+
+    Raises:
+        OutputError: If a file exists without `force`, or cannot be written.
+    """
+    # added to the name, not put in place of a suffix: "letters_0.5" is a stem as well
+    paths = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    for path in paths:
+        kind = path.suffix[1:]
+        metadata = {"Date": None} if kind == "svg" else {"Software": None}
+        # without a salt the names inside an SVG are drawn anew each time
+        with rc_context({"svg.hashsalt": "cellflow"}), replaced_file(path, force=force) as temporary:
+            figure.savefig(temporary, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
+    return paths
+
+
+def _check_frames(populations: Sequence[PopulationFlow], times: Sequence[float]) -> None:
+    if not populations or not times:
+        raise ValueError("expected at least one population and one time")
+    for population in populations:
+        for name, clouds in population.flows.items():
+            if len(clouds) != len(times):
+                raise ValueError(
+                    f"expected {len(times)} clouds of {name!r}, one per time, found {len(clouds)}"
+                )
+
+
+def _draw_block(block: SubFigure, population: PopulationFlow, times: Sequence[float]) -> None:
+    block.suptitle(population.title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    axes = block.subplots(len(population.flows), len(times) + 2, squeeze=False)
+    titles = ["source", *(f"t = {_text(time)}" for time in times), "target"]
+    limits, size = _limits(population), _point_size(population)
+    for row, (name, clouds) in zip(axes, population.flows.items(), strict=True):
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9, labelpad=8)
+        row[-2].scatter(*np.asarray(population.target).T, color=GHOST, s=size, lw=0, rasterized=True)
+        colours = [SOURCE, *[FLOW] * len(times), TARGET]
+        for panel, cloud, colour in zip(
+            row, [population.source, *clouds, population.target], colours, strict=True
+        ):
+            panel.scatter(*np.asarray(cloud).T, color=colour, s=size, lw=0, rasterized=True)
+            _bare(panel, limits)
+    for panel, title in zip(axes[0], titles, strict=True):
+        panel.set_title(title, fontsize=9)
+
+
+def _bare(panel: Axes, limits: tuple[np.ndarray, np.ndarray]) -> None:
+    """A square of the given limits, without ticks, framed in light grey."""
+    low, high = limits
+    panel.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[], aspect="equal")
+    for spine in panel.spines.values():
+        spine.set(color="#BFBFBF", linewidth=0.6)
+
+
+def _limits(population: PopulationFlow) -> tuple[np.ndarray, np.ndarray]:
+    """Lower left and upper right corner of a square around the clouds, with a margin of 4 %."""
+    ends = [_span(population.source, 0), _span(population.target, 0)]
+    ends += [_span(cloud, 0.5) for clouds in population.flows.values() for cloud in clouds]
+    finite = np.array([span for span in ends if np.isfinite(span).all()])
+    if not len(finite):
+        return np.array([-1.0, -1.0]), np.array([1.0, 1.0])
+    low, high = finite[:, 0].min(axis=0), finite[:, 1].max(axis=0)
+    half = 0.54 * max(float((high - low).max()), 1e-6)
+    return (low + high) / 2 - half, (low + high) / 2 + half
+
+
+def _span(cloud: np.ndarray, percent: float) -> np.ndarray:
+    """Lower and upper percentile of the finite points, shape [2, 2]; not finite if there are none."""
+    points = np.asarray(cloud, dtype=np.float64)
+    points = points[np.isfinite(points).all(axis=1)]
+    if not len(points):
+        return np.full((2, 2), np.nan)
+    return np.percentile(points, [percent, 100 - percent], axis=0)
+
+
+def _point_size(population: PopulationFlow) -> float:
+    """Area of a point in square typographic points: less ink for each where there are many."""
+    n_most = max(len(population.source), len(population.target))
+    return float(np.clip(1500 / n_most, 0.3, 6.0))
+
+
+def _text(time: float) -> str:
+    return _FRACTIONS.get(float(time), f"{time:g}")
