@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
+
+from cellflow_cli.types import PopulationBatch
 
 
 @runtime_checkable
@@ -37,3 +40,28 @@ class PooledContext:
     def merged(self) -> "PooledContext":
         """The mean vector, shape [1, e]."""
         return PooledContext(self.vector.mean(0, keepdim=True))
+
+
+def thinned(population: PopulationBatch, fewest: int) -> PopulationBatch:
+    """The first k cells of each subsample, k drawn between `fewest` and all of them.
+
+    The draw is torch's global one, which the training loop scopes. Subsamples come in random
+    order, so the first are a random choice; a context that has met populations of many sizes in
+    training does not depend on the size it meets later.
+    """
+    m = population.cells.shape[1]
+    k = int(torch.randint(min(fewest, m), m + 1, ()))
+    return population._replace(
+        cells=population.cells[:, :k],
+        mask=population.mask[:, :k],
+        node_features=population.node_features[:, :k],
+    )
+
+
+def mean_and_spread(h: Float[Tensor, "b m f"], mask: Bool[Tensor, "b m"]) -> Float[Tensor, "b g"]:
+    """Mean and standard deviation over the cells that the mask keeps, side by side, shape [b, 2 f]."""
+    weight = mask.unsqueeze(-1).to(h.dtype)
+    n = weight.sum(1).clamp(min=1)
+    mean = (h * weight).sum(1) / n
+    variance = ((h - mean.unsqueeze(1)).square() * weight).sum(1) / n
+    return torch.cat([mean, (variance + 1e-6).sqrt()], dim=-1)

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, field
 
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import nn
 
 from cellflow_cli.catalog import Entry
-from cellflow_cli.embedders._context import PooledContext
+from cellflow_cli.embedders._context import PooledContext, mean_and_spread
+from cellflow_cli.embedders._graph import GraphEncoder
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
 
@@ -59,64 +58,17 @@ class KnnGraph(nn.Module):
 
     def __init__(self, config: KnnGraphConfig, shape: ModelShape) -> None:
         super().__init__()
-        from torch_geometric.nn import DenseGCNConv
-
-        self.k = config.k
+        n_in = shape.n_features + shape.n_node_features
         self.reference_cells = config.reference_cells
         self.width = config.embedding
-        widths = [shape.n_features + shape.n_node_features] + [config.width] * config.n_layers
-        self.layers = nn.ModuleList(DenseGCNConv(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.out = nn.Sequential(nn.Linear(2 * sum(widths), config.embedding), nn.LayerNorm(config.embedding))
+        self.encoder = GraphEncoder(n_in, config.width, config.n_layers, config.k, config.reference_cells)
+        self.out = nn.Sequential(
+            nn.Linear(2 * self.encoder.width, config.embedding), nn.LayerNorm(config.embedding)
+        )
 
     def forward(self, population: PopulationBatch) -> PooledContext:
         """Embeddings of b subsamples of `reference_cells` cells (padding allowed), shape [b, e]."""
-        cells, mask, node_features, _ = population
-        adjacency = knn_adjacency(cells, mask, self.k, self.reference_cells)
-        h = torch.cat([cells, node_features], dim=-1)
-        seen = [h]
-        for layer in self.layers:
-            h = nn.functional.silu(layer(h, adjacency, mask))
-            seen.append(h)
-        return PooledContext(self.out(_mean_and_spread(torch.cat(seen, dim=-1), mask)))
-
-
-def knn_adjacency(
-    cells: Float[Tensor, "b m d"], mask: Bool[Tensor, "b m"], k: int, reference_cells: int
-) -> Float[Tensor, "b m m"]:
-    """Who is whose neighbour: entry (i, j) is one where j is among the nearest k of i, not i itself.
-
-    Distances are Euclidean. A population of n < `reference_cells` cells gets k n / reference_cells
-    neighbours (at least one), so that a neighbourhood spans the same share of the population.
-
-    Args:
-        cells: Shape [b, m, d]; padding where `mask` is False neither has nor is a neighbour.
-        mask: Shape [b, m].
-        k: Neighbours in a population of `reference_cells` cells; 0 for none.
-        reference_cells: The size that `k` refers to.
-    """
-    b, m, _ = cells.shape
-    adjacency = cells.new_zeros(b, m, m)
-    if k == 0 or m < 2:
-        return adjacency
-    n = mask.sum(-1)
-    scaled = torch.round(k * n / reference_cells).long().clamp(min=1)
-    wanted = torch.minimum(scaled, (n - 1).clamp(min=0)).clamp(max=k)
-    with torch.no_grad():
-        distance = torch.cdist(cells, cells)
-        distance = distance.masked_fill(~mask.unsqueeze(1), torch.inf)
-        distance.diagonal(dim1=-2, dim2=-1).fill_(torch.inf)
-        nearest = distance.topk(min(k, m - 1), dim=-1, largest=False).indices
-        taken = torch.arange(nearest.shape[-1], device=cells.device) < wanted[:, None, None]
-        taken = (taken & mask.unsqueeze(-1)).to(cells.dtype)
-        return adjacency.scatter_(-1, nearest, taken.expand_as(nearest).contiguous())
-
-
-def _mean_and_spread(h: Float[Tensor, "b m f"], mask: Bool[Tensor, "b m"]) -> Float[Tensor, "b g"]:
-    weight = mask.unsqueeze(-1).to(h.dtype)
-    n = weight.sum(1).clamp(min=1)
-    mean = (h * weight).sum(1) / n
-    variance = ((h - mean.unsqueeze(1)).square() * weight).sum(1) / n
-    return torch.cat([mean, (variance + 1e-6).sqrt()], dim=-1)
+        return PooledContext(self.out(mean_and_spread(self.encoder(population), population.mask)))
 
 
 EMBEDDER = Entry(KnnGraphConfig, KnnGraph)

@@ -16,11 +16,15 @@ from cellflow_cli.catalog import Catalog, Choice
 from cellflow_cli.conditions.dose import DoseConfig
 from cellflow_cli.couplings.exact_ot import ExactOTConfig
 from cellflow_cli.embedders import Context
+from cellflow_cli.errors import ConfigError, nearest
 from cellflow_cli.flow.field import FieldConfig, VelocityField
 from cellflow_cli.flow.ode import SolverConfig, integrate
 from cellflow_cli.flow.path import LinearPath
 from cellflow_cli.flow.standardize import Standardizer
+from cellflow_cli.methods._phase import Phase
 from cellflow_cli.types import Batch, ConditionBatch, ModelShape, PopulationBatch, PopulationPair, Transported
+
+SOURCES = ("control", "noise")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,24 +38,19 @@ class FlowMatchingConfig:
         default_factory=lambda: Choice("dose", DoseConfig()),
         metadata={"help": "How treatment and dose are encoded.", "catalog": "conditions"},
     )
+    source: str = dataclasses.field(
+        default="control",
+        metadata={"help": "What flows: control, the control cells; noise, as many draws of N(0, I)."},
+    )
     coupling: Choice = dataclasses.field(
         default_factory=lambda: Choice("exact-ot", ExactOTConfig()),
         metadata={"help": "How source and target cells are paired in training.", "catalog": "couplings"},
     )
 
-
-class Phase(NamedTuple):
-    """A group of parameters that one optimizer steps together.
-
-    Attributes:
-        name: Shown in the history.
-        parameters: What is stepped.
-        steps: Consecutive steps before the next phase has its turn.
-    """
-
-    name: str
-    parameters: Sequence[nn.Parameter]
-    steps: int = 1
+    def __post_init__(self) -> None:
+        if self.source not in SOURCES:
+            hint = nearest(self.source, SOURCES)
+            raise ConfigError(f"Expected method.source to be one of {SOURCES}, found {self.source!r}.{hint}")
 
 
 @runtime_checkable
@@ -88,6 +87,8 @@ class FlowMatching(nn.Module):
         encoder: Condition to vector, with an attribute `width`.
         coupling: Pairs cells within a population pair, unless the data give the pairs.
         embedder: Population to context, with attributes `width` and `reference_cells`; or None.
+        from_noise: Whether the flow starts from N(0, I) in network units; the population is then
+            known through its embedding alone.
 
     Source: Atanackovic et al. (2025), arXiv 2408.14608, algorithms 1 and 2. Differs: field and
     embedder are trained jointly; cells are standardised; the time is drawn per cell.
@@ -101,8 +102,10 @@ class FlowMatching(nn.Module):
         encoder: nn.Module,
         coupling: Coupling,
         embedder: nn.Module | None = None,
+        from_noise: bool = False,
     ) -> None:
         super().__init__()
+        self.from_noise = from_noise
         self.shape = shape
         self.standardizer = Standardizer(shape.n_features)
         self.encoder = encoder
@@ -137,7 +140,7 @@ class FlowMatching(nn.Module):
             rng: Draws the pairs and the times, on the CPU.
             phase: There is one.
         """
-        x0, x1 = self._coupled(self.standardizer(batch.x0), self.standardizer(batch.x1), batch.paired, rng)
+        x0, x1 = self._ends(batch, rng)
         t = torch.rand(x0.shape[:2], generator=rng).to(x0)
         xt, ut = self.path.sample(x0, x1, t)
         told = self._told(batch.population, batch.condition)
@@ -175,6 +178,23 @@ class FlowMatching(nn.Module):
 
         end = integrate(velocity, self.standardizer(x0).unsqueeze(0), solver)
         return Transported(self.standardizer.inverse(end.cells.squeeze(0)), end.n_evaluations)
+
+    def start(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"] | None:
+        """Where the flow starts in place of control cells: n draws of noise, units of the data, or None."""
+        if not self.from_noise:
+            return None
+        noise = torch.randn(n, self.shape.n_features, generator=rng)
+        return self.standardizer.inverse(noise.to(self.standardizer.center))
+
+    def _ends(
+        self, batch: Batch, rng: torch.Generator
+    ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b n d"]]:
+        """Paired starts and ends of paths, network units."""
+        x0, x1 = self.standardizer(batch.x0), self.standardizer(batch.x1)
+        if self.from_noise:
+            x0 = torch.randn(x0.shape, generator=rng).to(x0)
+            return self._coupled(x0, x1, torch.zeros_like(batch.paired), rng)
+        return self._coupled(x0, x1, batch.paired, rng)
 
     def _coupled(
         self, x0: Float[Tensor, "b n d"], x1: Float[Tensor, "b n d"], paired: Tensor, rng: torch.Generator
@@ -219,4 +239,5 @@ def build(config: FlowMatchingConfig, shape: ModelShape, embedder: Choice | None
         encoder=Catalog("conditions").build(config.condition, shape),
         coupling=Catalog("couplings").build(config.coupling),
         embedder=None if embedder is None else Catalog("embedders").build(embedder, shape),
+        from_noise=config.source == "noise",
     )

@@ -16,7 +16,7 @@ from cellflow_cli.data.populations import PopulationRows
 from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import DataError
 from cellflow_cli.model._request import PredictionRequest, Task, tasks
-from cellflow_cli.prediction.transport import prepare, transport
+from cellflow_cli.prediction.transport import prepare, start, transport
 from cellflow_cli.types import Condition, Population
 
 if TYPE_CHECKING:
@@ -170,8 +170,9 @@ class Prediction:
         name = population.name
         label = self.model.shape.samples.index(name) if name in self.model.shape.samples else -1
         prepared = prepare(method, told, condition, self.request.seed, label)
+        begin = start(method, population, condition, self.request.seed)
         for at in _chunks(np.arange(len(control.rows)), self.request.chunk):
-            cells = population.cells[torch.from_numpy(at).to(population.cells.device)]
+            cells = begin[torch.from_numpy(at).to(begin.device)]
             moved = transport(method, cells, prepared, self.model.config.solver, self.request.chunk)
             flow = moved.cells.cpu().numpy()
             expression, n_clipped = self.model.transform.invert(flow)
@@ -208,7 +209,8 @@ class Prediction:
         if spec.dose_key is not None:
             dose = np.nan if condition is None or condition.dose is None else condition.dose
             table[spec.dose_key] = np.float64(dose)
-        table["cellflow_source_cell"] = names
+        from_noise = condition is not None and getattr(self.model.method, "from_noise", False)
+        table["cellflow_source_cell"] = "" if from_noise else names
         table["cellflow_is_predicted"] = condition is not None
         return table
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from cellflow_cli._version import __version__
@@ -27,7 +27,7 @@ from cellflow_cli.errors import ConfigError, DataError, listed
 from cellflow_cli.flow.ode import Calibration, SolverConfig, calibrate
 from cellflow_cli.metrics.energy import energy_distance
 from cellflow_cli.model._model import Model, build_method
-from cellflow_cli.prediction.transport import prepare, transport
+from cellflow_cli.prediction.transport import prepare, start, transport
 from cellflow_cli.rng import stream, streams
 from cellflow_cli.training.history import History
 from cellflow_cli.training.loop import Fit, Progress, TrainingConfig, fit
@@ -267,7 +267,7 @@ class _Training:
         rng = stream(self.config.seed, "evaluation")
         n = self.config.training.validation_cells
         cells = [
-            (pair, _some(pair.source.cells, n, rng), _some(pair.target.cells, n, rng)) for pair in judges
+            (pair, _rows(pair.source.cells, n, rng), _some(pair.target.cells, n, rng)) for pair in judges
         ]
         solver = replace(self.config.solver, method="midpoint", steps=_VALIDATION_STEPS)
 
@@ -275,8 +275,9 @@ class _Training:
             kept = {name: value.detach().clone() for name, value in method.state_dict().items()}
             method.load_state_dict(dict(state))
             scores = []
-            for pair, x0, x1 in cells:
+            for pair, rows, x1 in cells:
                 prepared = prepare(method, pair.source, pair.condition, self.config.seed)
+                x0 = start(method, pair.source, pair.condition, self.config.seed)[rows]
                 moved = transport(method, x0, prepared, solver).cells
                 scores.append(float(energy_distance(moved.double() / self.unit, x1.double() / self.unit)))
             method.load_state_dict(kept)
@@ -310,7 +311,7 @@ class _Training:
         chosen = [self.pairs[i] for i in torch.randperm(len(self.pairs), generator=rng)[:4].tolist()]
         jobs = [
             (
-                _some(pair.source.cells, _CALIBRATION_CELLS, rng),
+                _some(start(method, pair.source, pair.condition, 0), _CALIBRATION_CELLS, rng),
                 prepare(method, pair.source, pair.condition, 0),
             )
             for pair in chosen
@@ -352,7 +353,11 @@ def _can_judge(pair: PopulationPair) -> bool:
 
 
 def _some(cells: Float[Tensor, "n d"], n: int, rng: torch.Generator) -> Float[Tensor, "k d"]:
-    return cells[torch.randperm(len(cells), generator=rng)[:n].to(cells.device)]
+    return cells[_rows(cells, n, rng)]
+
+
+def _rows(cells: Float[Tensor, "n d"], n: int, rng: torch.Generator) -> Int[Tensor, " k"]:
+    return torch.randperm(len(cells), generator=rng)[:n].to(cells.device)
 
 
 def _rows_of(table: PopulationTable, groups: Sequence[str]) -> Any:

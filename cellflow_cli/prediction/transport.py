@@ -48,6 +48,21 @@ def prepare(
 
 
 @torch.no_grad()
+def start(method: Any, population: Population, condition: Condition, seed: int) -> Float[Tensor, "n d"]:
+    """Where the cells of a population start: the control cells, or as many draws of noise.
+
+    Args:
+        method: A trained method.
+        population: All control cells of the sample.
+        condition: What is to be done.
+        seed: Seed of the prediction; with the names of sample and condition it decides the noise.
+    """
+    rng = stream(seed, "noise", population.name, condition.label)
+    noise = method.start(len(population.cells), rng) if hasattr(method, "start") else None
+    return population.cells if noise is None else noise
+
+
+@torch.no_grad()
 def transport(
     method: Any, cells: Float[Tensor, "n d"], prepared: Prepared, solver: SolverConfig, chunk: int = 8192
 ) -> Transported:

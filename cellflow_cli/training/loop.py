@@ -61,7 +61,11 @@ class TrainingConfig:
 
 
 class PhaseLike(Protocol):
-    """A group of parameters that one optimizer steps together."""
+    """A group of parameters that one optimizer steps together.
+
+    It may also have a `learning_rate`, the peak of the schedule in place of
+    `TrainingConfig.learning_rate`, and `betas` in place of Adam's; None and absent mean the usual.
+    """
 
     name: str
     parameters: Sequence[nn.Parameter]
@@ -191,9 +195,15 @@ class _Run:
         self.method = method
         self.draw, self.config, self.rngs, self.stage = draw, config, rngs, stage
         self.phases = list(self.method.phases())
+        self.rates = [getattr(p, "learning_rate", None) or config.learning_rate for p in self.phases]
         self.optimizers = [
-            torch.optim.AdamW(list(p.parameters), lr=config.learning_rate, weight_decay=config.weight_decay)
-            for p in self.phases
+            torch.optim.AdamW(
+                list(phase.parameters),
+                lr=rate,
+                betas=getattr(phase, "betas", None) or (0.9, 0.999),
+                weight_decay=config.weight_decay,
+            )
+            for phase, rate in zip(self.phases, self.rates, strict=True)
         ]
         self.turns = [i for i, phase in enumerate(self.phases) for _ in range(phase.steps)]
         self.ema = Ema(method, config.ema)
@@ -220,7 +230,7 @@ class _Run:
         turn = self.turns[self.step % len(self.turns)]
         optimizer, phase = self.optimizers[turn], self.phases[turn]
         for group in optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * learning_rate_factor(self.step, self.config)
+            group["lr"] = self.rates[turn] * learning_rate_factor(self.step, self.config)
         with scoped(self.rngs["dropout"]):
             terms = self.method.loss(self.draw(self.rngs["batches"]), self.rngs["coupling"], phase.name)
         loss: Tensor = torch.stack(list(terms.values())).sum()

@@ -67,7 +67,7 @@ def test_constants_travel_with_the_weights(build, shape):
     """An encoder built for other doses becomes this one by its state dict."""
     encoder = build(shape)
     others = ModelShape(
-        n_features=3, treatments=shape.treatments, doses={"drugA": (7.0, 9.0)}, n_covariates=2
+        n_features=3, treatments=shape.treatments, doses={"drugA": (700.0, 900.0)}, n_covariates=2
     )
     other = build(others)
     other.load_state_dict(encoder.state_dict())

@@ -12,15 +12,37 @@ from cellflow_cli.rng import scoped, stream
 ROOM = Catalog("embedders")
 
 
-@pytest.fixture(params=ROOM.names())
-def build(request):
-    entry = ROOM.load(request.param)
+FIXED = {"kernel", "label"}  # nothing to learn, and nothing read but the cells or the label
+
+
+def builder(name):
+    entry = ROOM.load(name)
 
     def built(shape, seed=0):
         with scoped(stream(seed, "init")):
             return entry.build(entry.config(), shape).eval()
 
     return built
+
+
+@pytest.fixture(params=ROOM.names())
+def build(request):
+    return builder(request.param)
+
+
+@pytest.fixture(params=sorted(set(ROOM.names()) - FIXED))
+def build_learned(request):
+    return builder(request.param)
+
+
+@pytest.fixture(params=sorted(set(ROOM.names()) - {"label"}))
+def build_of_cells(request):
+    return builder(request.param)
+
+
+@pytest.mark.parametrize("name", sorted(FIXED))
+def test_fixed_embedders_learn_nothing(name, shape):
+    assert not list(builder(name)(shape).parameters())
 
 
 def as_dtype(batch, precision):
@@ -45,8 +67,8 @@ def test_shape_and_dtype(build, shape, make_population, rng, precision):
     assert context.isfinite().all()
 
 
-def test_gradients_reach_every_parameter_and_no_padding(build, shape, make_population, rng):
-    embedder = build(shape).train()
+def test_gradients_reach_every_parameter_and_no_padding(build_learned, shape, make_population, rng):
+    embedder = build_learned(shape).train()
     batch = draw([make_population(40), make_population(300)], 256, [0, 1], rng)
     batch.cells.requires_grad_()
     context = queried(embedder, batch, rng)
@@ -95,8 +117,8 @@ def test_populations_do_not_hear_one_another(build, shape, make_population, rng)
     assert torch.allclose(both[:1], embedder(alone).query(x[:1], t[:1]), atol=1e-10)
 
 
-def test_different_populations_have_different_contexts(build, shape, make_population, rng):
-    embedder = build(shape)
+def test_different_populations_have_different_contexts(build_of_cells, shape, make_population, rng):
+    embedder = build_of_cells(shape)
     x, t = torch.zeros(1, 1, 3), torch.zeros(1, 1)
     first, second = (
         embedder(draw([make_population(200, shift=s)], 200, [-1], stream(0))).query(x, t) for s in (0.0, 1.0)
@@ -104,8 +126,8 @@ def test_different_populations_have_different_contexts(build, shape, make_popula
     assert (first - second).norm() > 0.05
 
 
-def test_node_features_are_heard(build, shape, make_population, rng):
-    embedder = build(shape)
+def test_node_features_are_heard(build_learned, shape, make_population, rng):
+    embedder = build_learned(shape)
     population = make_population(100)
     swapped = replace(population, node_features=population.node_features.flip(-1) * 0.5)
     x, t = torch.zeros(1, 1, 3), torch.zeros(1, 1)
@@ -133,8 +155,8 @@ def test_contexts_of_subsamples_merge_to_one(build, shape, make_population, rng)
     assert merged.query(torch.zeros(1, 4, 3), torch.zeros(1, 4)).shape == (1, 4, embedder.width)
 
 
-def test_save_and_load(build, shape, make_population, rng):
-    embedder, other = build(shape, seed=0), build(shape, seed=1)
+def test_save_and_load(build_learned, shape, make_population, rng):
+    embedder, other = build_learned(shape, seed=0), build_learned(shape, seed=1)
     batch = draw([make_population(50)], 60, [0], rng)
     x, t = torch.zeros(1, 1, 3), torch.zeros(1, 1)
     assert not torch.equal(other(batch).query(x, t), embedder(batch).query(x, t))

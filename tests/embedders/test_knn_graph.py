@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from cellflow_cli.embedders import cover
-from cellflow_cli.embedders.knn_graph import KnnGraph, KnnGraphConfig, knn_adjacency
+from cellflow_cli.embedders._graph import knn_adjacency
+from cellflow_cli.embedders.knn_graph import KnnGraph, KnnGraphConfig
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.rng import scoped, stream
 from cellflow_cli.types import ModelShape, Population

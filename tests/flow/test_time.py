@@ -7,9 +7,10 @@ from cellflow_cli.flow.time import SinusoidalTime
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64])
-def test_shape_and_dtype(precision):
+@pytest.mark.parametrize("weights", [torch.float32, torch.float64])
+def test_shape_and_dtype(precision, weights):
     t = torch.rand(2, 5, dtype=precision)
-    features = SinusoidalTime(8)(t)
+    features = SinusoidalTime(8).to(weights)(t)
     assert features.shape == (2, 5, 8)
     assert features.dtype == precision
 

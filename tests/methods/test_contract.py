@@ -41,8 +41,8 @@ def batches(method, shape, pairs, seed=0):
 
 
 def stepped(method, batch, n=1):
-    """The method after n gradient steps."""
-    optimizer = torch.optim.SGD(method.parameters(), lr=0.1)
+    """The method after n gradient steps of each of its phases."""
+    optimizer = torch.optim.Adam(method.parameters(), lr=0.01)
     method.train()
     for i in range(n):
         for phase in method.phases():
@@ -76,30 +76,19 @@ def test_the_loss_is_named_finite_and_scalar(build, shape, pairs):
 def test_phases_cover_all_parameters_and_the_gradient_reaches_each(build, shape, pairs):
     method = build(shape, pairs)
     batch = next(batches(method, shape, pairs))
-    stepped(method, batch)  # the last layer starts at zero and hides the others until it has moved
-    stepped_in = {id(p) for phase in method.phases() for p in phase.parameters}
+    stepped(method, batch)  # a last layer that starts at zero hides the others until it has moved
+    names = {id(parameter): name for name, parameter in method.named_parameters()}
+    reached = set()
     for phase in method.phases():
         method.zero_grad()
         sum(method.loss(batch, stream(1, "coupling"), phase.name).values()).backward()
         for parameter in phase.parameters:
-            assert parameter.grad is not None
-    for name, parameter in method.named_parameters():
-        assert id(parameter) in stepped_in, name
-        assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.abs().sum() > 0, name
-
-
-def test_learning_lowers_the_loss(build, shape, pairs):
-    method = build(shape, pairs)
-    batch = next(batches(method, shape, pairs))
-
-    @torch.no_grad()
-    def loss():
-        return float(sum(method.loss(batch, stream(0, "coupling"), next(method.phases()).name).values()))
-
-    before = loss()
-    stepped(method, batch, n=20)
-    assert loss() < 0.8 * before
+            name = names[id(parameter)]
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+            assert parameter.grad.abs().sum() > 0, name
+            reached.add(name)
+    assert reached == set(names.values())
 
 
 def test_same_seed_same_result(build, shape, pairs):
@@ -130,13 +119,6 @@ def test_transport_keeps_shape_and_dtype(build, shape, pairs, make_population, p
     assert end.cells.shape == (7, 3)
     assert end.cells.dtype == precision
     assert end.n_evaluations > 0
-
-
-def test_an_untrained_method_leaves_cells_where_they_are(build, shape, pairs):
-    method = build(shape, pairs).eval()
-    cells = pairs[0].source.cells
-    # into the units of the network and back costs two roundings
-    assert torch.allclose(moved(method, pairs[0].source), cells, atol=1e-5)
 
 
 def test_cells_move_alone(build, shape, pairs):
@@ -172,22 +154,3 @@ def test_conditions_are_told_apart(build, shape, pairs):
     stepped(method, next(batches(method, shape, pairs)), n=3)
     ends = [moved(method, pairs[0].source, condition=c) for c in (CONDITION, Condition("drugB"))]
     assert (ends[0] - ends[1]).abs().max() > 1e-3
-
-
-def test_known_pairs_are_kept(build, shape, pairs):
-    """Targets that are the sources moved by (1, 2, 3): in the order given, every velocity is that move."""
-    method = build(shape, pairs)
-    batch = next(batches(method, shape, pairs))
-    shift = torch.tensor([1.0, 2.0, 3.0])
-    order = torch.randperm(16, generator=stream(0, "order"))
-    given = batch._replace(x1=10 * batch.x0.flip(1) + shift, paired=torch.ones(4, dtype=torch.bool))
-    same = given._replace(x0=given.x0[:, order], x1=given.x1[:, order])
-    free = given._replace(paired=torch.zeros(4, dtype=torch.bool))
-    with torch.no_grad():
-        losses = [
-            float(sum(method.loss(b, stream(0, "coupling"), next(method.phases()).name).values()))
-            for b in (given, same, free)
-        ]
-    # an untrained field is zero, so the loss is the mean square of the pairs' own moves
-    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
-    assert abs(losses[2] - losses[0]) > 0.05 * losses[0]

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from cellflow_cli.embedders.knn_graph import KnnGraph, KnnGraphConfig, knn_adjacency
+from cellflow_cli.embedders._graph import knn_adjacency
+from cellflow_cli.embedders.knn_graph import KnnGraph, KnnGraphConfig
 from cellflow_cli.types import ModelShape, PopulationBatch
 
 
@@ -32,7 +33,7 @@ def test_the_whole_network_hears_the_graph_as_torch_geometric_does(rng):
     mask = torch.ones(1, 30, dtype=torch.bool)
     to, neighbour = knn_adjacency(cells[None], mask, 5, 30)[0].nonzero(as_tuple=True)
     h, seen = cells, [cells]
-    for layer in embedder.layers:
+    for layer in embedder.encoder.layers:
         conv = GCNConv(h.shape[1], 6).double()
         conv.load_state_dict(layer.state_dict())
         h = torch.nn.functional.silu(conv(h, torch.stack([neighbour, to])))

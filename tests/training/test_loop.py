@@ -72,6 +72,40 @@ def test_warm_up_takes_a_tenth_of_a_short_run():
     assert learning_rate_factor(0, no_warm_up) == 1
 
 
+def test_steps_are_as_long_as_the_schedule_says():
+    """Adam's first step has the length of the learning rate: here a tenth of the peak."""
+    config = TrainingConfig(steps=100, learning_rate=0.5, warmup_steps=10, weight_decay=0.0)
+    method, _ = trained(config=config, stop_at=1)
+    assert method.w.item() == pytest.approx(0.05, rel=1e-4)
+
+
+class Slope(torch.nn.Module):
+    """Loss batch * w, whose gradient is the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.zeros(()))
+
+    def phases(self):
+        yield Phase("all", [self.w])
+
+    def loss(self, batch, rng, phase):
+        return {"slope": batch * self.w}
+
+
+def test_each_step_has_a_gradient_of_its_own_clipped():
+    method, batches, gradients = Slope(), iter([0.5, -0.25, 4.0]), []
+    config = TrainingConfig(steps=3, clip_norm=1.0)
+    fit(
+        method,
+        lambda rng: torch.tensor(next(batches)),
+        config,
+        streams(0),
+        report=lambda progress: gradients.append(method.w.grad.item()),
+    )
+    assert gradients == pytest.approx([0.5, -0.25, 1.0], abs=1e-5)
+
+
 def test_it_learns():
     method, end = trained()
     assert end.state["w"] == pytest.approx(3, abs=0.2)

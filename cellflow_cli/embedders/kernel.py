@@ -1,0 +1,101 @@
+"""Kernel features of the population at the point: mean shift and log density at several bandwidths."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from cellflow_cli.catalog import Entry
+from cellflow_cli.embedders._context import thinned
+from cellflow_cli.errors import ConfigError
+from cellflow_cli.types import ModelShape, PopulationBatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelConfig:
+    """Bandwidths and how many cells are asked."""
+
+    bandwidths: tuple[float, ...] = field(
+        default=(0.06, 0.12, 0.25, 0.5, 1.0), metadata={"help": "Bandwidths, in network units."}
+    )
+    reference_cells: int = field(default=1024, metadata={"help": "Cells of the population asked per step."})
+    fewest_cells: int = field(
+        default=256, metadata={"help": "Fewest of them; the number is drawn anew per step."}
+    )
+
+    def __post_init__(self) -> None:
+        if not self.bandwidths or min(self.bandwidths) <= 0:
+            raise ConfigError(f"Expected bandwidths above zero, found {self.bandwidths}.")
+        if not 1 <= self.fewest_cells <= self.reference_cells:
+            raise ConfigError(
+                f"Expected fewest_cells between 1 and reference_cells ({self.reference_cells}), found "
+                f"{self.fewest_cells}."
+            )
+
+
+@dataclass(frozen=True)
+class KernelContext:
+    """Control cells that can be asked for their density around a point.
+
+    Attributes:
+        cells: Network units, shape [b, m, d].
+        mask: True for real cells, shape [b, m].
+        bandwidths: Shape [k].
+    """
+
+    cells: Float[Tensor, "b m d"]
+    mask: Bool[Tensor, "b m"]
+    bandwidths: Float[Tensor, " k"]
+
+    def query(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"]) -> Float[Tensor, "b n e"]:
+        """[(sum_j w_j s_j - x) / h, -log(1 - log density)] for each bandwidth h, shape [b, n, k (d + 1)].
+
+        w_j is the softmax over cells s_j of -|x - s_j|^2 / (2 h^2); the density is the mean of the
+        unnormalised kernels, so that it does not depend on the number of cells. Its logarithm is
+        compressed because it falls with the square of the distance outside the population.
+        """
+        squared = torch.cdist(x, self.cells).square()
+        n_cells = self.mask.sum(-1).clamp(min=1).to(x.dtype).log()[:, None, None]
+        found = []
+        for h in self.bandwidths:
+            logits = (squared / (-2 * h * h)).masked_fill(~self.mask.unsqueeze(1), -torch.inf)
+            top = torch.logsumexp(logits, dim=-1, keepdim=True)
+            found.append((torch.bmm((logits - top).exp(), self.cells) - x) / h)
+            found.append(-torch.log1p(nn.functional.relu(n_cells - top)))
+        return torch.cat(found, dim=-1)
+
+    def merged(self) -> "KernelContext":
+        """All cells of the subsamples as one population."""
+        return KernelContext(self.cells.flatten(0, 1)[None], self.mask.flatten()[None], self.bandwidths)
+
+
+class Kernel(nn.Module):
+    """The population as kernel features around (x, t); for few dimensions, where distances mean something.
+
+    The best velocity at a point depends on the gradient of the log density there, which a pooled
+    vector cannot tell; the kernel mean shift is that gradient, smoothed: (E_w[s] - x) / h^2.
+
+    Args:
+        config: Bandwidths and sizes.
+        shape: Gives the width of cells.
+
+    Source: Cheng (1995), Mean shift, mode seeking, and clustering, equation 4.
+    """
+
+    bandwidths: Tensor
+
+    def __init__(self, config: KernelConfig, shape: ModelShape) -> None:
+        super().__init__()
+        self.reference_cells = config.reference_cells
+        self.fewest_cells = config.fewest_cells
+        self.width = len(config.bandwidths) * (shape.n_features + 1)
+        self.register_buffer("bandwidths", torch.tensor(config.bandwidths))
+
+    def forward(self, population: PopulationBatch) -> KernelContext:
+        """A context over the cells of b subsamples; in training a random number of them."""
+        cells, mask, _, _ = thinned(population, self.fewest_cells) if self.training else population
+        return KernelContext(cells, mask, self.bandwidths.to(cells.dtype))
+
+
+EMBEDDER = Entry(KernelConfig, Kernel)

@@ -1,0 +1,57 @@
+"""Deep Set: mean and spread over the cells of a learned function of each cell."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from cellflow_cli.catalog import Entry
+from cellflow_cli.embedders._context import PooledContext, mean_and_spread
+from cellflow_cli.errors import ConfigError
+from cellflow_cli.types import ModelShape, PopulationBatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanConfig:
+    """Sizes."""
+
+    reference_cells: int = field(default=256, metadata={"help": "Cells per subsample that is embedded."})
+    width: int = field(default=64, metadata={"help": "Units per layer."})
+    embedding: int = field(default=32, metadata={"help": "Width of the population embedding."})
+
+    def __post_init__(self) -> None:
+        if min(self.reference_cells, self.width, self.embedding) < 1:
+            raise ConfigError("Expected sizes of at least 1 in method.embedder.")
+
+
+class Mean(nn.Module):
+    """phi(p0) = LayerNorm(W [mean h, std h]), h = [cell, f(cell)], f a network of two hidden layers.
+
+    Args:
+        config: Sizes.
+        shape: Gives the width of cells and node features.
+
+    Source: Zaheer et al. (2017), Deep Sets, theorem 2. Differs: the spread stands beside the mean.
+    """
+
+    def __init__(self, config: MeanConfig, shape: ModelShape) -> None:
+        super().__init__()
+        n_in = shape.n_features + shape.n_node_features
+        self.reference_cells = config.reference_cells
+        self.width = config.embedding
+        self.cell = nn.Sequential(
+            nn.Linear(n_in, config.width), nn.SiLU(), nn.Linear(config.width, config.width), nn.SiLU(),
+            nn.Linear(config.width, config.width),
+        )  # fmt: skip
+        self.out = nn.Sequential(
+            nn.Linear(2 * (n_in + config.width), config.width), nn.SiLU(),
+            nn.Linear(config.width, config.embedding), nn.LayerNorm(config.embedding),
+        )  # fmt: skip
+
+    def forward(self, population: PopulationBatch) -> PooledContext:
+        """Embeddings of b subsamples, shape [b, e]."""
+        h = torch.cat([population.cells, population.node_features], dim=-1)
+        return PooledContext(self.out(mean_and_spread(torch.cat([h, self.cell(h)], dim=-1), population.mask)))
+
+
+EMBEDDER = Entry(MeanConfig, Mean)

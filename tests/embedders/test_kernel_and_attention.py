@@ -1,0 +1,92 @@
+"""Contexts that are asked at a point: closed forms of kernel features, and that attention contains them."""
+
+import math
+
+import pytest
+import torch
+
+from cellflow_cli.embedders import draw
+from cellflow_cli.embedders.kernel import Kernel, KernelConfig
+from cellflow_cli.embedders.set_attention import SetAttention, SetAttentionConfig
+from cellflow_cli.errors import ConfigError
+from cellflow_cli.rng import scoped
+from cellflow_cli.types import ModelShape, Population, PopulationBatch
+
+PLANE = ModelShape(n_features=2, treatments=("a",))
+
+
+def batch(cells):
+    b, m, _ = cells.shape
+    return PopulationBatch(
+        cells, torch.ones(b, m, dtype=torch.bool), cells.new_zeros(b, m, 0), torch.zeros(b, dtype=torch.int64)
+    )
+
+
+def test_mean_shift_and_density_of_one_cell():
+    """A single cell s pulls x by (s - x) / h; its log density is -|x - s|^2 / (2 h^2)."""
+    kernel = Kernel(KernelConfig(bandwidths=(0.5,)), PLANE).double().eval()
+    cell, x = torch.tensor([[[1.0, 2.0]]]).double(), torch.tensor([[[0.0, 0.0]]]).double()
+    found = kernel(batch(cell)).query(x, torch.zeros(1, 1).double())[0, 0]
+    expected = torch.tensor([1 / 0.5, 2 / 0.5, -math.log1p(5 / (2 * 0.25))]).double()
+    assert torch.allclose(found, expected, atol=1e-12)
+
+
+def test_mean_shift_is_the_gradient_of_the_log_density(rng):
+    """(E_w[s] - x) / h^2 = d/dx log mean_j exp(-|x - s_j|^2 / (2 h^2)), by automatic differentiation."""
+    h, cells = 0.7, torch.randn(1, 30, 2, generator=rng).double()
+    x = torch.randn(1, 6, 2, generator=rng).double().requires_grad_()
+    log_density = torch.logsumexp(-torch.cdist(x, cells).square() / (2 * h * h), dim=-1)
+    (gradient,) = torch.autograd.grad(log_density.sum(), x)
+    kernel = Kernel(KernelConfig(bandwidths=(h,)), PLANE).double().eval()
+    with torch.no_grad():
+        shift = kernel(batch(cells)).query(x, torch.zeros(1, 6).double())[..., :2]
+    # the bandwidth is kept in float32
+    assert torch.allclose(shift / h, gradient, atol=1e-5)
+
+
+def test_repeating_the_cells_changes_nothing(rng):
+    kernel = Kernel(KernelConfig(), PLANE).double().eval()
+    cells, x = torch.randn(1, 20, 2, generator=rng).double(), torch.randn(1, 4, 2, generator=rng).double()
+    once = kernel(batch(cells)).query(x, torch.zeros(1, 4).double())
+    twice = kernel(batch(cells.repeat(1, 2, 1))).query(x, torch.zeros(1, 4).double())
+    assert torch.allclose(once, twice, atol=1e-10)
+
+
+def test_attention_without_queries_is_the_kernel(rng):
+    """With q = 0, a head returns the mean shift of the kernel at its length scale."""
+    config = SetAttentionConfig(n_heads=2, shortest=0.3, longest=0.9)
+    with scoped(rng):
+        attention = SetAttention(config, PLANE).double().eval()
+    torch.nn.init.zeros_(attention.query.weight)
+    kernel = Kernel(KernelConfig(bandwidths=(0.3, 0.9)), PLANE).double().eval()
+    cells, x = torch.randn(1, 40, 2, generator=rng).double(), torch.randn(1, 5, 2, generator=rng).double()
+    t = torch.rand(1, 5, generator=rng).double()
+    found = attention.attend(x, t, attention(batch(cells))).view(1, 5, 2, -1)
+    expected = kernel(batch(cells)).query(x, t).view(1, 5, 2, 3)
+    assert torch.allclose(found[..., :2], expected[..., :2], atol=1e-5)
+
+
+def test_a_random_number_of_cells_is_seen_in_training(rng):
+    kernel = Kernel(KernelConfig(reference_cells=200, fewest_cells=50), PLANE).train()
+    population = Population(sample=("S",), group="S", cells=torch.randn(300, 2, generator=rng))
+    sizes = set()
+    with scoped(rng):
+        for _ in range(20):
+            sizes.add(kernel(draw([population], 200, [0], rng)).cells.shape[1])
+    assert min(sizes) >= 50
+    assert max(sizes) <= 200
+    assert len(sizes) > 5
+
+
+@pytest.mark.parametrize(
+    ("config", "settings"),
+    [
+        (KernelConfig, {"bandwidths": (0.1, -1.0)}),
+        (KernelConfig, {"fewest_cells": 2000}),
+        (SetAttentionConfig, {"k": 600}),
+        (SetAttentionConfig, {"shortest": 3.0}),
+    ],
+)
+def test_bad_settings_are_refused(config, settings):
+    with pytest.raises(ConfigError, match="Expected"):
+        config(**settings)

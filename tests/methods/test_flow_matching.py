@@ -1,0 +1,119 @@
+"""What `fm` and `mfm` share, on small problems."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from cellflow_cli.catalog import Catalog
+from cellflow_cli.embedders import cover
+from cellflow_cli.flow.field import FieldConfig
+from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.rng import scoped, stream
+from cellflow_cli.training.sampler import PairSampler
+from cellflow_cli.types import Condition
+
+
+@pytest.fixture(params=["fm", "mfm"])
+def method(request, shape, pairs):
+    choice = Catalog("methods").choose(request.param, field=FieldConfig(width=16, n_blocks=1))
+    with scoped(stream(0, "init")):
+        made = Catalog("methods").build(choice, shape)
+    made.fit_units(pairs, torch.ones(3))
+    return made
+
+
+@pytest.fixture
+def batch(method, shape, pairs):
+    sampler = PairSampler(pairs, shape, n_populations=4, n_cells=16, context_cells=method.context_cells)
+    return sampler.draw(stream(0, "batches"))
+
+
+@torch.no_grad()
+def loss(method, batch):
+    return method.loss(batch, stream(0, "coupling"))["flow"].item()
+
+
+def test_learning_lowers_the_loss(method, batch):
+    before = loss(method, batch)
+    optimizer = torch.optim.Adam(method.parameters(), lr=0.01)
+    for i in range(20):
+        optimizer.zero_grad()
+        method.loss(batch, stream(i, "coupling"))["flow"].backward()
+        optimizer.step()
+    assert loss(method, batch) < 0.8 * before
+
+
+def test_an_untrained_field_leaves_cells_where_they_are(method, shape, pairs):
+    source = pairs[0].source
+    told = method.prepare(
+        cover(source, method.context_cells or 1, -1, stream(0)),
+        shape.encode([Condition("drugB")], source.covariates.unsqueeze(0)),
+    )
+    end = method.eval().transport(source.cells, told, SolverConfig(steps=4)).cells
+    # into the units of the network and back costs two roundings
+    assert torch.allclose(end, source.cells, atol=1e-5)
+
+
+def test_the_untrained_loss_is_the_mean_square_of_the_moves(method, batch):
+    """A field of zero errs by the whole velocity x1 - x0 of the pairs, in units of the network."""
+    given = batch._replace(paired=torch.ones(4, dtype=torch.bool))
+    moves = (batch.x1 - batch.x0) / method.standardizer.scale
+    assert loss(method, given) == pytest.approx(moves.square().mean().item(), rel=1e-5)
+
+
+def test_known_pairs_are_kept_and_others_are_chosen(method, batch):
+    """Twenty times apart, pairing by chance or by distance costs otherwise than the pairs given."""
+    far = batch._replace(x1=20 * batch.x0.flip(1))
+    given, free = (loss(method, far._replace(paired=torch.full((4,), known))) for known in (True, False))
+    assert given == pytest.approx(
+        (far.x1 - far.x0).div(method.standardizer.scale).square().mean().item(), rel=1e-5
+    )
+    assert abs(free - given) > 0.01 * given
+
+
+def test_pairs_are_known_population_by_population(method, batch):
+    far = batch._replace(x1=20 * batch.x0.flip(1), paired=torch.tensor([True, False, True, False]))
+    some = loss(method, far)
+    ends = [loss(method, far._replace(paired=torch.full((4,), known))) for known in (True, False)]
+    assert min(ends) < some < max(ends)
+
+
+def test_units_of_the_data_do_not_matter(shape, pairs):
+    """Features times ten and a hundred further on: the same context and the same loss."""
+
+    def changed(population):
+        return dataclasses.replace(population, cells=10 * population.cells + 100)
+
+    sources = {id(p.source): changed(p.source) for p in pairs}  # which pairs share
+    moved = [dataclasses.replace(p, source=sources[id(p.source)], target=changed(p.target)) for p in pairs]
+    contexts, losses = [], []
+    for own, unit in ((pairs, 1.0), (moved, 10.0)):
+        with scoped(stream(0, "init")):
+            method = Catalog("methods").build(Catalog("methods").choose("mfm"), shape)
+        method.fit_units(own, torch.full((3,), unit))
+        contexts.append(method.embed(cover(own[0].source, method.context_cells, -1, stream(0))))
+        sampler = PairSampler(own, shape, n_populations=4, n_cells=16, context_cells=method.context_cells)
+        losses.append(loss(method, sampler.draw(stream(0, "batches"))))
+    at = torch.zeros(1, 1, 3), torch.zeros(1, 1)
+    # float32 cells around 100 carry seven digits, so five after the change of units
+    assert torch.allclose(contexts[0].query(*at), contexts[1].query(*at), atol=1e-3)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_every_control_population_counts_once_in_the_units(method, pairs):
+    """Two treatments of one sample share its controls."""
+    cells = [*(p.source.cells for p in pairs[::2]), *(p.target.cells for p in pairs)]
+    center = torch.stack([c.double().mean(0) for c in cells]).mean(0)
+    assert torch.allclose(method.standardizer.center.double(), center, atol=1e-6)
+
+
+def test_every_cell_is_shown_at_a_time_of_its_own(method, batch):
+    seen = []
+    original = method.path.sample
+    method.path.sample = lambda x0, x1, t: seen.append(t) or original(x0, x1, t)
+    loss(method, batch)
+    (t,) = seen
+    assert len(t.unique()) == 4 * 16
+    assert t.min() >= 0
+    assert t.max() <= 1
