@@ -1,0 +1,68 @@
+"""What tells the family apart: where the flow starts, and what the field knows of the sample."""
+
+import pytest
+import torch
+
+from cellflow_cli.catalog import Catalog
+from cellflow_cli.errors import ConfigError
+from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.prediction.transport import prepare, start, transport
+from cellflow_cli.rng import scoped, stream
+from cellflow_cli.types import Condition
+
+ROOM = Catalog("methods")
+DRUG = Condition("drugB")
+
+
+def built(name, shape, **settings):
+    with scoped(stream(0, "init")):
+        method = ROOM.build(ROOM.choose(name, **settings), shape).eval()
+    torch.nn.init.normal_(method.field.out.weight, std=0.1)  # the last layer starts at zero
+    return method
+
+
+@pytest.mark.parametrize("name", ["fm", "cgfm", "mfm"])
+def test_noise_starts_anew_for_each_sample_and_condition_only(name, shape, make_population):
+    method = built(name, shape, source="noise")
+    population, other = make_population(30, sample="S1"), make_population(30, sample="S2")
+    first = start(method, population, DRUG, seed=0)
+    assert torch.equal(first, start(method, population, DRUG, seed=0))
+    for again in (
+        start(method, other, DRUG, seed=0),
+        start(method, population, Condition("drugA", 1.0), seed=0),
+        start(method, population, DRUG, seed=1),
+    ):
+        assert not torch.equal(first, again)
+
+
+def test_noise_is_standard_normal_in_network_units(shape, make_population):
+    """20,000 draws: the mean is within 0.05 (7 standard errors) of 0, the spread within 0.05 of 1."""
+    method = built("fm", shape, source="noise")
+    method.standardizer.center.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    method.standardizer.scale.copy_(torch.tensor([2.0, 0.5, 1.0]))
+    units = method.standardizer(start(method, make_population(20_000), DRUG, seed=0))
+    assert units.mean(0).abs().max() < 0.05
+    assert (units.std(0) - 1).abs().max() < 0.05
+
+
+def test_control_cells_start_as_they_are(shape, make_population):
+    population = make_population(30)
+    assert start(built("mfm", shape), population, DRUG, seed=0) is population.cells
+
+
+def test_an_unknown_source_is_refused():
+    with pytest.raises(ConfigError, match="Did you mean 'noise'"):
+        ROOM.choose("mfm", source="noize")
+
+
+def test_the_label_is_heard_and_a_new_sample_has_none(shape, make_population):
+    method, population = built("cgfm", shape), make_population(30)
+    solver = SolverConfig(steps=2)
+
+    def moved(label):
+        return transport(method, population.cells, prepare(method, population, DRUG, 0, label), solver).cells
+
+    assert not torch.equal(moved(0), moved(1))
+    assert not torch.equal(moved(0), moved(-1))
+    no_labels = prepare(method, population, DRUG, 0, -1).told.context.vector
+    assert torch.equal(no_labels, torch.zeros(1, len(shape.samples)))
