@@ -10,10 +10,9 @@ from cellflow_cli.catalog import Entry
 from cellflow_cli.embedders._context import mean_and_spread, thinned
 from cellflow_cli.embedders._graph import GraphEncoder
 from cellflow_cli.errors import ConfigError
-from cellflow_cli.flow.time import SinusoidalTime
 from cellflow_cli.types import ModelShape, PopulationBatch
 
-_TIME_FEATURES = 8
+_TIME_FEATURES = 2  # t and sin(pi t)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +118,6 @@ class SetAttention(nn.Module):
         self.encoder = GraphEncoder(
             d + shape.n_node_features, config.width, config.n_layers, config.k, config.reference_cells
         )
-        self.time = SinusoidalTime(_TIME_FEATURES)
         self.query = nn.Linear(d + _TIME_FEATURES, heads * w)
         nn.init.normal_(self.query.weight, std=0.02)  # nearly distance alone, yet keys get a gradient
         nn.init.zeros_(self.query.bias)
@@ -151,7 +149,7 @@ class SetAttention(nn.Module):
         project = self.project / scale
         here = torch.einsum("bnd,hdr->bhnr", x, project)
         there = torch.einsum("bmd,hdr->bhmr", context.cells, project)
-        asked = torch.cat([x, self.time(t)], dim=-1)
+        asked = torch.cat([x, torch.stack([t, (torch.pi * t).sin()], dim=-1)], dim=-1)
         q = self.query(asked).view(b, n, self.heads, -1).transpose(1, 2) / self.head_width**0.5
         k = self.key(context.tokens).view(b, m, self.heads, -1).transpose(1, 2)
         v = self.value(context.tokens).view(b, m, self.heads, -1).transpose(1, 2)

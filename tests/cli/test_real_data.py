@@ -35,6 +35,6 @@ def test_main_job_beats_doing_nothing(name: str, options: list[str], held_out: s
         result = CliRunner().invoke(app, [str(part) for part in command])
         assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)
-    assert summary["groups"] == held_out.split(",")
+    assert list(summary["groups"]) == held_out.split(",")
     for metric in ("energy", "w1", "r2-mean"):
         assert summary["better_than"]["identity"][metric] == {"k": 2, "n": 2}
