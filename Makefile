@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# Bit-for-bit the same numbers on any number of cores matter less than not fighting over them.
-export OMP_NUM_THREADS ?= 2
+# Networks are small, and threads that fight over a busy machine are many times slower than one.
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: help demo test check check-slow clean
 .DEFAULT_GOAL := help

@@ -25,6 +25,16 @@ from cellflow_cli.files import replaced_folder
 
 FORMAT = 1
 MARKER = "config.json"
+FILES = (
+    MARKER,
+    "features.json",
+    "history.jsonl",
+    "run.json",
+    "summaries.json",
+    "summaries.safetensors",
+    "weights.safetensors",
+)
+"""All that a model folder holds; one with anything else in it is never replaced."""
 """The file by which a model folder is known."""
 _JSON = ("features", "summaries", "run")
 _TENSORS = ("weights", "summaries")
@@ -76,7 +86,7 @@ def write(folder: Path, bundle: Bundle, *, version: str, force: bool) -> None:
     Raises:
         OutputError: If the folder exists without `force` or is no model folder, or cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     weights = {f"method.{name}": _owned(value) for name, value in bundle.state.items()}
     weights |= {f"transform.{name}": _row_major(v) for name, v in bundle.transform.items()}
@@ -86,14 +96,14 @@ def write(folder: Path, bundle: Bundle, *, version: str, force: bool) -> None:
         "summaries": bundle.summaries,
         "run": bundle.run,
     }
-    with replaced_folder(folder, force=force, marker=MARKER) as temporary:
+    with replaced_folder(folder, force=force, holds=FILES) as temporary:
         for name, value in texts.items():
             text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
             (temporary / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         (temporary / "history.jsonl").write_text(bundle.history, encoding="utf-8")
-        save_file(weights, temporary / "weights.safetensors")
+        (temporary / "weights.safetensors").write_bytes(save(weights))
         numbers = {name: _row_major(value) for name, value in bundle.summary_arrays.items()}
-        save_file(numbers, temporary / "summaries.safetensors")
+        (temporary / "summaries.safetensors").write_bytes(save(numbers))
 
 
 def read(folder: Path) -> Bundle:

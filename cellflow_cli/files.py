@@ -5,20 +5,21 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from cellflow_cli.errors import OutputError
+from cellflow_cli.errors import OutputError, listed
 
 
-def check_writable(path: Path, *, force: bool, marker: str | None = None) -> None:
+def check_writable(path: Path, *, force: bool, holds: Collection[str] | None = None) -> None:
     """Refuse an output that exists or whose folder cannot be written, before any work is done.
 
     Args:
         path: File or folder to be written.
         force: Whether an existing one may be replaced.
-        marker: A file that a folder of this kind holds; a folder without it is never replaced, nor
-            is a file by a folder, so that `--force` with a slip in the path costs nobody their data.
+        holds: Names of all files that a folder of this kind may hold; a folder with anything else in
+            it is never replaced, nor is a file by a folder, so that `--force` with a slip in the path
+            costs nobody their data.
 
     Raises:
         OutputError: If it exists and may not be replaced, or its parent is missing or read-only.
@@ -27,7 +28,7 @@ def check_writable(path: Path, *, force: bool, marker: str | None = None) -> Non
     parent = path.absolute().parent
     try:
         if path.exists():
-            _check_replaceable(path, force, marker)
+            _check_replaceable(path, force, holds)
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=parent):
             pass
@@ -62,7 +63,7 @@ def replaced_file(path: Path, *, force: bool) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replaced_folder(path: Path, *, force: bool, marker: str | None = None) -> Iterator[Path]:
+def replaced_folder(path: Path, *, force: bool, holds: Collection[str] | None = None) -> Iterator[Path]:
     """A temporary sibling folder to fill; it takes the place of `path` if the block ends well.
 
     A folder that exists is moved aside first and removed last, so that at any moment one whole
@@ -71,13 +72,13 @@ def replaced_folder(path: Path, *, force: bool, marker: str | None = None) -> It
     Args:
         path: The folder.
         force: Whether an existing one may be replaced.
-        marker: A file without which an existing folder is not replaced (see `check_writable`).
+        holds: Names of the files that an existing folder may hold (see `check_writable`).
 
     Raises:
         OutputError: If `path` exists and may not be replaced, or writing fails for reasons of the disk.
     """
     path = Path(path)
-    check_writable(path, force=force, marker=marker)
+    check_writable(path, force=force, holds=holds)
     temporary, aside = _sibling(path), _sibling(path)
     try:
         temporary.mkdir()
@@ -101,17 +102,21 @@ def replaced_folder(path: Path, *, force: bool, marker: str | None = None) -> It
                 left.unlink(missing_ok=True)
 
 
-def _check_replaceable(path: Path, force: bool, marker: str | None) -> None:
+def _check_replaceable(path: Path, force: bool, holds: Collection[str] | None) -> None:
     if not force:
         raise OutputError(
             f"Expected a new path for the output, found an existing one: `{path}`. "
             "Nothing was changed. Choose another with `--output`, or replace it with `--force`."
         )
-    if marker is None or (path.is_dir() and ((path / marker).exists() or not any(path.iterdir()))):
+    if holds is None:
         return
-    found = "a folder without it" if path.is_dir() else "a file"
+    foreign = sorted(p.name for p in path.iterdir() if p.name not in holds) if path.is_dir() else []
+    if path.is_dir() and not foreign:
+        return
+    found = f"{listed(foreign)} in it too" if path.is_dir() else "a file"
     raise OutputError(
-        f"Expected `{path}` to be a folder with `{marker}`, which `--force` would replace, found {found}. "
+        f"Expected `{path}` to be a folder of {listed(sorted(holds), 10)}, which `--force` may replace, "
+        f"found {found}. "
         "Nothing was changed. Choose another with `--output`, or remove it yourself."
     )
 

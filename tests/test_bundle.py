@@ -78,7 +78,7 @@ def test_a_model_folder_is_replaced_with_force_alone(content, folder):
 def test_another_folder_is_not_replaced(content, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "cells.h5ad").touch()
-    with pytest.raises(OutputError, match="without it"):
+    with pytest.raises(OutputError, match="in it too"):
         bundle.write(tmp_path / "data", content, version="1", force=True)
 
 

@@ -8,6 +8,8 @@ import pytest
 from cellflow_cli.errors import OutputError
 from cellflow_cli.files import check_writable, replaced_file, replaced_folder
 
+MODEL = ("config.json", "weights")
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -93,7 +95,7 @@ def test_a_folder_appears_when_the_block_ends(tmp_path):
 
 
 def test_a_folder_is_swapped_as_a_whole(folder):
-    with replaced_folder(folder, force=True, marker="config.json") as temporary:
+    with replaced_folder(folder, force=True, holds=MODEL) as temporary:
         (temporary / "config.json").write_text("new")
         assert names(folder) == ["config.json", "weights"]
     assert names(folder) == ["config.json"]
@@ -129,23 +131,24 @@ def test_stopped_between_the_two_renames_the_old_folder_comes_back(folder, monke
 
 def test_force_does_not_replace_somebody_else_s_folder(tmp_path):
     (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "config.json").write_text("{}")
     (tmp_path / "data" / "plate.h5ad").write_text("years of work")
-    message = r"folder with `config\.json`.*found a folder without it\. Nothing was changed"
+    message = r"a folder of 'config\.json', 'weights'.*found 'plate\.h5ad' in it too\. Nothing was changed"
     with pytest.raises(OutputError, match=message):
-        check_writable(tmp_path / "data", force=True, marker="config.json")
+        check_writable(tmp_path / "data", force=True, holds=MODEL)
     with (
         pytest.raises(OutputError, match=message),
-        replaced_folder(tmp_path / "data", force=True, marker="config.json"),
+        replaced_folder(tmp_path / "data", force=True, holds=MODEL),
     ):
         pytest.fail("the block must not run")
     (tmp_path / "plate.h5ad").write_text("years of work")
     with pytest.raises(OutputError, match="found a file"):
-        check_writable(tmp_path / "plate.h5ad", force=True, marker="config.json")
+        check_writable(tmp_path / "plate.h5ad", force=True, holds=MODEL)
 
 
 def test_force_replaces_an_empty_folder(tmp_path):
     (tmp_path / "model").mkdir()
-    with replaced_folder(tmp_path / "model", force=True, marker="config.json") as temporary:
+    with replaced_folder(tmp_path / "model", force=True, holds=MODEL) as temporary:
         (temporary / "config.json").write_text("new")
     assert names(tmp_path / "model") == ["config.json"]
 
@@ -172,6 +175,6 @@ def test_a_folder_that_may_not_be_written(tmp_path):
 
 
 def test_checking_changes_nothing(folder):
-    check_writable(folder, force=True, marker="config.json")
+    check_writable(folder, force=True, holds=MODEL)
     check_writable(folder.parent / "other", force=False)
     assert names(folder.parent) == ["model"]

@@ -11,7 +11,7 @@ import typer
 
 from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import console
-from cellflow_cli.errors import ConfigError
+from cellflow_cli.errors import ConfigError, OutputError
 
 
 def predict(
@@ -114,6 +114,7 @@ def predict(
     from cellflow_cli.files import check_writable
     from cellflow_cli.model import PredictionRequest, load, prediction, write_prediction
 
+    _check_output(output, [*data, *([like] if like else [])])
     check_writable(output, force=force)
     trained = load(model, device=device)
     adata = read(data, trained.config.data.features)
@@ -161,6 +162,22 @@ def predict(
                 "conditions": conditions,
                 "warnings": planned.warnings,
             }
+        )
+
+
+def _check_output(output: Path, inputs: list[Path]) -> None:
+    """Refuse an output that is no h5ad file, or that is one of the inputs.
+
+    Raises:
+        OutputError: Even with `--force`: measured cells are not to be replaced by predicted ones.
+    """
+    if output.suffix != ".h5ad" or output.is_dir():
+        found = "a folder" if output.is_dir() else "another ending"
+        raise OutputError(f"Expected `--output` to be an h5ad file, found {found}: `{output}`.")
+    if output.exists() and any(path.exists() and path.samefile(output) for path in inputs):
+        raise OutputError(
+            f"Expected an output that is none of the inputs, found `{output}`. Nothing was changed. Choose "
+            "another `--output`."
         )
 
 

@@ -105,7 +105,7 @@ def train(
     Example: cellflow train plates.h5ad --treatment-key treatment --control DMSO --sample-key patient
     --holdout patient=P7,P9 -o model
     """
-    from cellflow_cli.bundle import MARKER
+    from cellflow_cli.bundle import FILES
     from cellflow_cli.data.read import file_hashes, read
     from cellflow_cli.device import resolve
     from cellflow_cli.files import check_writable
@@ -123,9 +123,11 @@ def train(
     flags |= {} if seed is None else {"seed": seed}
     run = _config(config, assignments or [], flags)
     limit = None if max_time is None else seconds(max_time)
+    partial = output.with_name(output.name + ".partial")
     where = resolve(device)
     if not dry_run:
-        check_writable(output, force=force, marker=MARKER)
+        check_writable(output, force=force, holds=FILES)
+        check_writable(partial, force=True, holds=FILES)
     adata = read(data, run.data.features)
     planned = plan(adata.obs, run)
     _show_plan(planned, run, str(where))
@@ -133,7 +135,6 @@ def train(
         if as_json:
             console.emit_json({"dry_run": True, **_plan_json(planned, run)})
         return
-    partial = output.with_name(output.name + ".partial")
     with _progress() as report:
         model = train(
             adata,

@@ -28,6 +28,7 @@ def column_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
         for column, option in declared_columns(spec)
         if (finding := missing_column(obs, column, option, _hint(obs, column, spec)))
     ]
+    found += predicted_findings(obs)
     found += key_findings(obs, spec, [spec.treatment_key, *spec.sample_key, spec.group])
     found += _told_findings(obs, spec)
     if spec.dose_key in obs.columns and spec.treatment_key in obs.columns:
@@ -35,6 +36,24 @@ def column_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
     if spec.pairs_key in obs.columns:
         found += _pair_findings(obs, spec)
     return found
+
+
+def predicted_findings(obs: pd.DataFrame) -> list[Finding]:
+    """The finding that cells are predictions, which must not be taken for measured ones."""
+    column = "cellflow_is_predicted"
+    if column not in obs.columns:
+        return []
+    n_predicted = int((labels(obs[column]) == "True").sum())
+    if n_predicted == 0:
+        return []
+    return [
+        Finding(
+            "error",
+            f"Expected measured cells, found {n_predicted} of {len(obs)} that `cellflow predict` "
+            f"made.{where(obs)}",
+            "Give the file of the measured cells.",
+        )
+    ]
 
 
 def control_findings(obs: pd.DataFrame, spec: DataSpec, any_will_do: bool = False) -> list[Finding]:

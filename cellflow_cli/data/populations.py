@@ -299,6 +299,16 @@ def _grouped(frame: pd.DataFrame) -> Mapping[tuple, np.ndarray]:
 def _filled(obs: pd.DataFrame, spec: DataSpec, assume_control: bool, sample_name: str | None) -> pd.DataFrame:
     """Obs with the columns that `assume_control` and `sample_name` stand in for."""
     added: dict[str, str] = {}
+    if assume_control and spec.treatment_key in obs.columns:
+        raise DataError(
+            f'Expected no `obs["{spec.treatment_key}"]` with `--assume-control`, found the column.'
+            f"{where(obs)} Leave the option out: the column says which cells are controls."
+        )
+    if sample_name is not None and all(key in obs.columns for key in (*spec.match, spec.group)):
+        raise DataError(
+            f"Expected a missing sample column with `--sample-name`, found {listed(spec.match)}.{where(obs)} "
+            "Leave the option out: the columns name the samples."
+        )
     if spec.treatment_key not in obs.columns:
         if not assume_control:
             finding = missing_column(obs, spec.treatment_key, "--rename")

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from cellflow_cli.data.columns import dose_values, is_control, is_missing, labels, where
+from cellflow_cli.data.faults import predicted_findings
+from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import DataError, listed, nearest
 from cellflow_cli.types import Condition
@@ -151,6 +153,7 @@ def _keys(obs: pd.DataFrame, rows: np.ndarray, keys: Sequence[str]) -> np.ndarra
 
 
 def _check_columns(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> None:
+    raise_first(predicted_findings(truth))
     keys = [*spec.sample_key, spec.treatment_key, *([spec.dose_key] if spec.dose_key else [])]
     for obs, role, wanted in ((predicted, "the prediction", [*keys, spec.group]), (truth, "the truth", keys)):
         for key in wanted:

@@ -13,8 +13,9 @@ from cellflow_cli._version import __version__
 from cellflow_cli.config import to_dict
 from cellflow_cli.data.columns import labels
 from cellflow_cli.data.populations import PopulationRows
+from cellflow_cli.data.read import feature_names
 from cellflow_cli.data.tensors import PopulationReader
-from cellflow_cli.errors import DataError
+from cellflow_cli.errors import DataError, listed
 from cellflow_cli.model._request import PredictionRequest, Task, tasks
 from cellflow_cli.prediction.transport import prepare, start, transport
 from cellflow_cli.types import Condition, Population
@@ -133,7 +134,7 @@ class Prediction:
             return None
         import scipy.sparse as sp
 
-        from cellflow_cli.data.read import feature_names, values
+        from cellflow_cli.data.read import values
 
         at = pd.Index(feature_names(self.adata, transform.features)).get_indexer(pd.Index(transform.genes))
         matrix = values(self.adata, transform.features)
@@ -232,6 +233,11 @@ def prediction(
             "each sample was predicted from another sample's control population: a check, no prediction"
         )
     model.transform.apply(adata, made[0].control.rows[:1], request.min_coverage)  # are the features there?
+    missing = model.transform.coverage(feature_names(adata, model.transform.features)).missing
+    if missing:
+        warnings.append(f"missing features stand at their training means: {listed(missing)}")
+    if model.run.get("stopped") == "interrupted":
+        warnings.append("the training of this model was interrupted before it had finished")
     return Prediction(
         model=model, adata=adata, request=request, tasks=made, warnings=warnings, facts=facts or {}
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cellflow_cli.data.columns import dose_values, is_control, labels, missing_column, where
+from cellflow_cli.data.faults import predicted_findings
 from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.populations import POOLED, PopulationRows, control_table
 from cellflow_cli.errors import ConfigError, DataError, listed, nearest
@@ -146,9 +147,9 @@ def _samples(
         chosen = [control for control in controls if control.group not in model.trained_groups]
         if not chosen:
             raise DataError(
-                f"Expected samples that the model never trained on, found only those of "
-                f"{listed(model.trained_groups)}.{where(obs)} Hold some out when training (`--holdout`), or "
-                "predict seen ones with `--samples all`."
+                f"Expected samples that the model never trained on, found only trained ones: "
+                f"{listed(dict.fromkeys(c.group for c in controls))}.{where(obs)} Hold some out when "
+                "training (`--holdout`), or predict seen ones with `--samples all`."
             )
         return chosen
     if isinstance(samples, str):
@@ -165,6 +166,13 @@ def _samples(
                 f"{nearest(unknown[0], set(values))}{where(obs)} Choose with `--samples`."
             )
         kept &= np.isin(values, names)
+    torn = [control.name for control in controls if 0 < kept[control.rows].sum() < len(control.rows)]
+    if torn:
+        raise DataError(
+            f"Expected `--samples` to choose whole samples, found only some of the control cells of "
+            f"{listed(torn)}.{where(obs)} A population is predicted as a whole: choose by a column "
+            "that says the same for all cells of a sample, and cells afterwards in the prediction."
+        )
     chosen = [control for control in controls if kept[control.rows].any()]
     if not chosen:
         raise DataError(f"Expected control cells among the samples asked for, found none.{where(obs)}")
@@ -187,6 +195,7 @@ def _measured(model: "Model", obs: pd.DataFrame) -> dict[tuple[str, ...], set[Co
     for column in (spec.treatment_key, *spec.sample_key, *([spec.dose_key] if spec.dose_key else [])):
         if finding := missing_column(obs, column, "--like"):
             raise_first([finding])
+    raise_first(predicted_findings(obs))
     treated = ~is_control(obs, spec)
     frame = obs.loc[treated]
     keys = [labels(frame[key]) for key in spec.sample_key]

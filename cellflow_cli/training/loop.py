@@ -208,6 +208,7 @@ class _Run:
         self.turns = [i for i, phase in enumerate(self.phases) for _ in range(phase.steps)]
         self.ema = Ema(method, config.ema)
         self.history = History()
+        self.terms: dict[str, Tensor] = {}  # the latest of each phase
         self.step, self.judged, self.mean_loss = 0, 0, 0.0
         self.score: float | None = None
         self.best: tuple[float, int, dict[str, Tensor]] | None = None
@@ -247,8 +248,9 @@ class _Run:
         self.ema.update()
         self.step += 1
         self.mean_loss += (value - self.mean_loss) / min(self.step, 50)
+        self.terms |= {name: term.detach() for name, term in terms.items()}
         if self.step % self.config.validate_every == 0:
-            self._log(**{name: float(term.detach()) for name, term in terms.items()})
+            self._log(**{name: float(term) for name, term in self.terms.items()})
 
     def judge(self, validate: Validate) -> None:
         state = self.ema.state()

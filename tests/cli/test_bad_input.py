@@ -267,3 +267,34 @@ def test_evaluating_without_anything_in_common(model_folder: Path, cohort_file: 
     refused(
         tmp_path, 2, "evaluate", predicted, cohort_file, "--metrics", "w3", "-o", tmp_path / "r", says=("w1",)
     )
+
+
+def test_the_output_is_never_an_input(model_folder: Path, tmp_path: Path) -> None:
+    """Measured cells are not replaced by predicted ones, `--force` or not."""
+    file = written(tmp_path, lambda adata: adata)
+    refused(tmp_path, 8, "predict", model_folder, file, "-o", file, "--force", says=("none of the inputs",))
+
+
+def test_a_folder_with_other_files_is_never_replaced(cohort_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"name": "a web page"}')
+    (tmp_path / "model" / "thesis.txt").write_text("keep me")
+    refused(tmp_path, 8, *train(tmp_path, cohort_file, "--force"), says=("thesis.txt",))
+
+
+def test_predictions_are_not_taken_for_measured_cells(
+    model_folder: Path, cohort_file: Path, tmp_path: Path
+) -> None:
+    predicted = tmp_path / "p.h5ad"
+    done = CliRunner().invoke(app, ["predict", str(model_folder), str(cohort_file), "-o", str(predicted)])
+    assert done.exit_code == 0, done.output
+    refused(tmp_path, 3, *train(tmp_path, predicted), says=("`cellflow predict` made",))
+    refused(tmp_path, 3, "evaluate", predicted, predicted, "-o", tmp_path / "r", says=("measured cells",))
+
+
+def test_options_that_would_do_nothing_are_refused(
+    model_folder: Path, cohort_file: Path, tmp_path: Path
+) -> None:
+    arguments = ("predict", model_folder, cohort_file, "-o", tmp_path / "p.h5ad")
+    refused(tmp_path, 3, *arguments, "--assume-control", says=('obs["treatment"]', "--assume-control"))
+    refused(tmp_path, 3, *arguments, "--sample-name", "P9", says=("--sample-name",))

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from cellflow_cli.catalog import Catalog
 from cellflow_cli.cli.app import app
 
 COLUMNS = ["--treatment-key", "treatment", "--control", "control", "--sample-key", "patient"]
@@ -134,7 +135,7 @@ def test_inspect_and_list_answer_in_json(cohort_file: Path, tmp_path: Path) -> N
     cellflow("list", "method", code=2)
 
 
-@pytest.mark.parametrize("method", ["fm", "mfm"])
+@pytest.mark.parametrize("method", Catalog("methods").names())
 def test_every_method_runs_the_main_job(method: str, cohort_file: Path, tmp_path: Path) -> None:
     cellflow(
         "train",

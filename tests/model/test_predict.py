@@ -101,7 +101,7 @@ def test_seen_samples_can_be_asked_for(model, cohort):
 def test_nothing_unseen(model, cohort):
     seen = cohort[(cohort.obs["patient"] != "P5").to_numpy()]
     with pytest.raises(
-        DataError, match=r"never trained on, found only those of 'P1'.*--holdout.*--samples all"
+        DataError, match=r"never trained on, found only trained ones: 'P1'.*--holdout.*--samples all"
     ):
         model.predict(seen)
 

@@ -336,6 +336,42 @@ def test_phases_take_turns():
     assert [a != b for a, b in zip(v, v[1:], strict=False)] == [False, True, True] * 2
 
 
+def test_a_phase_may_have_a_rate_and_betas_of_its_own():
+    """The first step of Adam goes as far as the rate; the second shows the betas."""
+
+    @dataclass
+    class Rated(Phase):
+        learning_rate: float | None = None
+        betas: tuple[float, float] | None = None
+
+    class Two(Bowl):
+        betas = None
+
+        def phases(self):
+            yield Rated("w", [self.w], learning_rate=0.3, betas=self.betas)
+            yield Rated("v", [self.v])
+
+    config = TrainingConfig(steps=4, learning_rate=0.1, weight_decay=0.0, warmup_steps=0, clip_norm=100.0)
+    method, _ = trained(Two(), config=config, stop_at=2)
+    assert method.w.item() == pytest.approx(0.3, rel=1e-3)
+    factor = learning_rate_factor(1, config)  # the schedule is one for all
+    assert method.v.tolist() == pytest.approx([0.1 * factor] * 2, rel=1e-3)
+    fast = Two()
+    fast.betas = (0.0, 0.5)
+    usual, other = (trained(m, config=config, stop_at=3)[0] for m in (Two(), fast))
+    assert usual.w != other.w
+
+
+def test_history_holds_the_latest_terms_of_every_phase():
+    class Named(Bowl):
+        def loss(self, batch, rng, phase):
+            return {phase: super().loss(batch, rng, phase)[phase]}
+
+    config = TrainingConfig(steps=6, validate_every=3)  # logs fall on `v` alone
+    _, end = trained(Named(n_phases=2), config=config)
+    assert all({"w", "v"} <= set(row) for row in end.history.rows)
+
+
 def test_history_holds_losses_and_scores():
     _, end = trained(validate=lambda state: float(state["w"]), stage="refit")
     assert {row["stage"] for row in end.history.rows} == {"refit"}
