@@ -6,10 +6,10 @@ a game and need not fall: the validation score tells how it goes. Measured on he
 distance, mean of four folds of two donors, 60 or 200 cells per population, one seed):
 
     24 markers (BCR-XL)             .136 from step 200 on; mean shift .161
-    20 principal components (Kang)  .13 to .16 from step 400 on; mean shift 1.15
-    10 inner steps                  the same, after three times as many steps
-    learning rate 3e-3              .132 after a third of the steps on the markers, but wanders between
-                                    .13 and .30 on the components; for two features 1e-2 is fine
+    20 principal components (Kang)  .17 at step 400, .13 at 1,000; mean shift 1.15
+    10 inner steps                  slower: .149 on the markers at 400, .29 on the components at 1,000
+    learning rate 3e-3              .138 on the markers at 100 already, but wanders between .13 and .30
+                                    on the components; for two features 1e-2 is fine
 """
 
 from collections.abc import Iterator, Mapping, Sequence
