@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cellflow_cli.catalog import Entry
+from cellflow_cli.embedders._attention import attention
 from cellflow_cli.embedders._context import mean_and_spread, thinned
 from cellflow_cli.embedders._graph import GraphEncoder
 from cellflow_cli.errors import ConfigError
@@ -154,11 +155,14 @@ class SetAttention(nn.Module):
         k = self.key(context.tokens).view(b, m, self.heads, -1).transpose(1, 2)
         v = self.value(context.tokens).view(b, m, self.heads, -1).transpose(1, 2)
         # -|a - b|^2 / 2 = a.b - |a|^2 / 2 - |b|^2 / 2: all logits in one matrix product
-        bias = -there.square().sum(-1) / 2
-        bias = bias.masked_fill(~context.mask[:, None], -torch.inf)
-        logits = torch.cat([here, q], -1) @ torch.cat([there, k], -1).transpose(-1, -2) + bias.unsqueeze(-2)
-        total = torch.logsumexp(logits, dim=-1, keepdim=True)
-        found = (logits - total).exp() @ torch.cat([there, v], dim=-1)
+        bias = (there.square().sum(-1) / -2).masked_fill(~context.mask[:, None], -torch.inf)
+        found, total = attention(
+            torch.cat([here, q], dim=-1).flatten(0, 1),
+            torch.cat([there, k], dim=-1).flatten(0, 1),
+            torch.cat([there, v], dim=-1).flatten(0, 1),
+            bias.flatten(0, 1),
+        )
+        found, total = found.view(b, self.heads, n, -1), total.view(b, self.heads, n, 1)
         displacement, value = found[..., : self.space] - here, found[..., self.space :]
         n_cells = context.mask.sum(-1).clamp(min=1).to(x.dtype).log()[:, None, None, None]
         density = total - here.square().sum(-1, keepdim=True) / 2 - n_cells
