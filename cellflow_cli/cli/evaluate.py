@@ -55,6 +55,14 @@ def evaluate(
         int,
         typer.Option(min=2, help="Most cells on either side of a comparison.", rich_help_panel=opt.COMPUTE),
     ] = 2500,
+    all_cells: Annotated[
+        bool,
+        typer.Option(
+            "--all-cells",
+            help="Compare with all measured cells, not with half of them; leaves no floor.",
+            rich_help_panel=opt.COMPUTE,
+        ),
+    ] = False,
     seed: opt.Seed = 0,
     device: opt.Device = "auto",
     force: opt.Force = False,
@@ -82,8 +90,8 @@ def evaluate(
     measured = read([truth], features=provenance.spec.features)
     with _progress() as on_progress:
         scores = score(
-            prediction, measured, **stored, metrics=asked, max_cells=max_cells, seed=seed, device=where,
-            scale=scale, on_progress=on_progress,
+            prediction, measured, **stored, metrics=asked, max_cells=max_cells, all_cells=all_cells, seed=seed,
+            device=where, scale=scale, on_progress=on_progress,
         )  # fmt: skip
     scores.save(output, force)
     summary = scores.summary()

@@ -38,6 +38,7 @@ class _Job:
     metrics: tuple[str, ...]
     baselines: dict[str, Any]
     max_cells: int
+    all_cells: bool
     seed: int
     controls: dict[tuple[str, ...], Cells] = field(default_factory=dict)
 
@@ -51,6 +52,7 @@ def score(
     metrics: Sequence[str] | None = None,
     baselines: Sequence[str] | None = None,
     max_cells: int = 2500,
+    all_cells: bool = False,
     seed: int = 0,
     device: torch.device | None = None,
     scale: bool | None = None,
@@ -71,6 +73,8 @@ def score(
         metrics: Catalog names; default: all.
         baselines: Catalog names; default: all.
         max_cells: Most cells on either side of a comparison.
+        all_cells: Hold against all measured cells and not against half of them, as published tables
+            often do; then no cells are left for the floor.
         seed: For the subsamples.
         device: Where metrics are computed (exact transport stays on the CPU); default: the CPU.
         scale: Divide flow features by their training spread; default: yes unless they are components.
@@ -98,6 +102,7 @@ def score(
         metrics=names,
         baselines={name: _baseline(name) for name in rivals},
         max_cells=max_cells,
+        all_cells=all_cells,
         seed=seed,
     )
     seen = _seen(alignment, provenance, summaries)
@@ -121,18 +126,23 @@ def score(
 
 
 def _condition_records(pair: Aligned, job: _Job) -> list[tuple[Any, ...]]:
-    n = min(
-        len(pair.target) // 2, job.max_cells, len(pair.predicted), len(pair.control) or len(pair.predicted)
-    )
+    n_measured = len(pair.target) if job.all_cells else len(pair.target) // 2
+    n = min(n_measured, job.max_cells, len(pair.predicted), len(pair.control) or len(pair.predicted))
     draw = (pair.name, pair.condition.label)
-    target_rows, other_rows = halves(pair.target, n, rng.stream(job.seed, "evaluation", *draw, "truth"))
+    measured = rng.stream(job.seed, "evaluation", *draw, "truth")
+    floor: Cells | str = "all measured cells are compared, none are left for a floor"
+    if job.all_cells:
+        target_rows = some(pair.target, n, measured)
+    else:
+        target_rows, other_rows = halves(pair.target, n, measured)
+        floor = job.files.of_truth(other_rows)
     predicted_rows = some(pair.predicted, n, rng.stream(job.seed, "evaluation", *draw, "predicted"))
     target = job.files.of_truth(target_rows)
     control = _controls(pair, job)
     rows: dict[str, Cells | str] = {"model": job.files.of_prediction(predicted_rows)}
     for name in job.baselines:
         rows[name] = _baseline_cells(name, pair, control.take(n), job)
-    rows["floor"] = job.files.of_truth(other_rows)
+    rows["floor"] = floor
     found = []
     for row, cells in rows.items():
         values = _row_values(cells, target, control, job)
@@ -250,6 +260,7 @@ def _settings(job: _Job, provenance: Provenance) -> dict[str, Any]:
     transform = job.files.transform
     return {
         "max_cells": job.max_cells,
+        "all_cells": job.all_cells,
         "seed": job.seed,
         "scaled": job.scale is not None,
         "features": transform.features,

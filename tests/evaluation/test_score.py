@@ -88,6 +88,19 @@ def test_the_number_of_cells_is_one_for_all_rows(truth, predict):
     assert set(table[table["sample"] == "P5"]["n"]) == {21}
 
 
+def test_all_measured_cells_can_be_compared_and_then_none_are_left_for_a_floor(truth, predict):
+    prediction = predict(truth, moved=lambda cells, patient, key: cells)
+    half = score(prediction, truth, metrics=["energy"])
+    whole = score(prediction, truth, metrics=["energy"], all_cells=True)
+    assert set(whole.table["n"]) == {2 * n for n in half.table["n"]}
+    assert whole.table[whole.table["row"] == "floor"]["value"].isna().all()
+    assert whole.table["reason"].str.contains("none are left").sum() == (whole.table["row"] == "floor").sum()
+    assert whole.settings["all_cells"]
+    # with every cell in use there is nothing to draw
+    other = score(prediction, truth, metrics=["energy"], all_cells=True, seed=1)
+    np.testing.assert_allclose(whole.table["value"], other.table["value"], rtol=1e-6)
+
+
 def test_the_seed_draws_the_cells(truth, predict):
     prediction = predict(truth)
     first, again, other = (score(prediction, truth, metrics=["energy"], seed=s).table for s in (0, 0, 1))
