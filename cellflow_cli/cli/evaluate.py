@@ -90,8 +90,8 @@ def evaluate(
     measured = read([truth], features=provenance.spec.features)
     with _progress() as on_progress:
         scores = score(
-            prediction, measured, **stored, metrics=asked, max_cells=max_cells, all_cells=all_cells, seed=seed,
-            device=where, scale=scale, on_progress=on_progress,
+            prediction, measured, **stored, metrics=asked, max_cells=max_cells, all_cells=all_cells,
+            seed=seed, device=where, scale=scale, on_progress=on_progress,
         )  # fmt: skip
     scores.save(output, force)
     summary = scores.summary()

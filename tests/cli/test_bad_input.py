@@ -1,5 +1,6 @@
 """Bad input ends with one message (expected, found, what to do), the right exit code, and nothing written."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -227,7 +228,9 @@ def test_an_interrupted_run_leaves_a_partial_model(cohort_file: Path, tmp_path: 
         "--steps",
         "1000000",
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # whoever runs the tests in the background has them ignore the signal, and their children with them
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
     assert process.stderr is not None
     for line in process.stderr:  # the first steps are done
         if line.startswith("Training 1/"):
