@@ -5,12 +5,14 @@ default of `DataSpec`, which help shows, then stands.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.errors import ConfigError
 
 INPUT, OUTPUT, MODEL, COMPUTE = "Input", "Output", "Model", "Compute"
 _FIELDS = {field.name: field for field in dataclasses.fields(DataSpec)}
@@ -85,3 +87,41 @@ def given(**settings: Any) -> dict[str, Any]:
         for name, value in settings.items()
         if value is not None
     }
+
+
+def names(texts: list[str] | None) -> list[str]:
+    """Names of a repeatable option, commas split, each once."""
+    found = [name.strip() for text in texts or () for name in text.split(",") if name.strip()]
+    return list(dict.fromkeys(found))
+
+
+def metric_names(texts: list[str] | None) -> list[str] | None:
+    """Metric names asked for, checked before any file is opened; None where none are.
+
+    Raises:
+        ConfigError: If there is no metric of a name.
+    """
+    from cellflow_cli.catalog import Catalog
+
+    found = names(texts)
+    for name in found:
+        Catalog("metrics").load(name)
+    return found or None
+
+
+def check_told(settings: Mapping[str, Any]) -> None:
+    """Refuse settings that do not say what the columns mean.
+
+    Raises:
+        ConfigError: Naming the options that are missing.
+    """
+    missing = [
+        f"`--{key.replace('_', '-')}`"
+        for key in ("treatment_key", "control", "sample_key")
+        if key not in settings.get("data", {})
+    ]
+    if missing:
+        raise ConfigError(
+            f"Expected to be told what the columns mean, found no {', '.join(missing)}. "
+            "`cellflow check DATA` proposes columns; the settings may also stand in `--config`."
+        )

@@ -82,7 +82,7 @@ def evaluate(
     from cellflow_cli.evaluation.scores import check_report
 
     check_report(output, force=force)
-    asked = _names(metrics)
+    asked = opt.metric_names(metrics)
     where = resolve(device)
     prediction = read([predicted])
     provenance = read_provenance(prediction)
@@ -100,16 +100,6 @@ def evaluate(
         console.emit_json({**summary, "files": [str(output / "scores.csv"), str(output / "summary.json")]})
     if asked:
         _fail_if_missing(scores, asked, output)
-
-
-def _names(metrics: list[str] | None) -> list[str] | None:
-    """Metric names asked for, commas split, checked before any file is opened."""
-    from cellflow_cli.catalog import Catalog
-
-    names = [name.strip() for text in metrics or () for name in text.split(",") if name.strip()]
-    for name in names:
-        Catalog("metrics").load(name)
-    return list(dict.fromkeys(names)) or None
 
 
 def _model_parts(folder: Path, model_id: str | None) -> dict[str, Any]:

@@ -173,16 +173,7 @@ def _config(file: Path | None, assignments: list[str], flags: Mapping[str, Any])
 
     settings = {} if file is None else read_toml(file)
     settings = merged(merged(settings, parse_assignments(assignments)), flags)
-    missing = [
-        f"`--{key.replace('_', '-')}`"
-        for key in ("treatment_key", "control", "sample_key")
-        if key not in settings.get("data", {})
-    ]
-    if missing:
-        raise ConfigError(
-            f"Expected to be told what the columns mean, found no {', '.join(missing)}. "
-            "`cellflow check DATA` proposes columns; the settings may also stand in `--config`."
-        )
+    opt.check_told(settings)
     return from_dict(settings)
 
 

@@ -89,6 +89,9 @@ class Kernel(nn.Module):
 
     bandwidths: Tensor
 
+    local = True
+    """The context is queried at points, so training keeps the cells that flow out of it."""
+
     def __init__(self, config: KernelConfig, shape: ModelShape) -> None:
         super().__init__()
         self.reference_cells = config.reference_cells

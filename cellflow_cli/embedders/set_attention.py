@@ -110,6 +110,9 @@ class SetAttention(nn.Module):
     learned length scale and projection per head, and the log-sum-exp is returned too.
     """
 
+    local = True
+    """The context is queried at points, so training keeps the cells that flow out of it."""
+
     def __init__(self, config: SetAttentionConfig, shape: ModelShape) -> None:
         super().__init__()
         d, heads, w = shape.n_features, config.n_heads, config.head_width

@@ -121,6 +121,11 @@ class FlowMatching(nn.Module):
         """Control cells that the embedder sees at a time; zero where there is no embedder."""
         return int(getattr(self.embedder, "reference_cells", 0))
 
+    @property
+    def context_apart(self) -> bool:
+        """Whether the embedder should see other cells than those that flow (see `PairSampler`)."""
+        return bool(getattr(self.embedder, "local", False))
+
     def fit_units(self, pairs: Sequence[PopulationPair], unit: Float[Tensor, " d"]) -> None:
         """Set the units of the network from the training populations (see `Standardizer.fit`)."""
         sources = {id(pair.source): pair.source.cells for pair in pairs}
@@ -178,6 +183,28 @@ class FlowMatching(nn.Module):
 
         end = integrate(velocity, self.standardizer(x0).unsqueeze(0), solver)
         return Transported(self.standardizer.inverse(end.cells.squeeze(0)), end.n_evaluations)
+
+    def trajectory(
+        self, x0: Float[Tensor, "n d"], told: Told, solver: SolverConfig, times: Sequence[float]
+    ) -> list[Float[Tensor, "n d"]]:
+        """Where the cells are at several flow times.
+
+        Args:
+            x0: Start of the cells, units of the data, shape [n, d].
+            told: From `prepare`.
+            solver: Its steps are those of each stretch between two times.
+            times: Ascending, within [0, 1].
+        """
+        x, begin, found = self.standardizer(x0).unsqueeze(0), 0.0, []
+        for end in times:
+
+            def velocity(s: Tensor, x: Tensor, a: float = begin, h: float = end - begin) -> Tensor:
+                return h * self._velocity(x, (a + h * s).expand(x.shape[:2]), told)
+
+            x = integrate(velocity, x, solver).cells if end > begin else x
+            begin = end
+            found.append(self.standardizer.inverse(x.squeeze(0)))
+        return found
 
     def start(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"] | None:
         """Where the flow starts in place of control cells: n draws of noise, units of the data, or None."""

@@ -172,5 +172,19 @@ class CellOT(nn.Module):
             )
         return Transported(self.standardizer.inverse(moved), 1)
 
+    def trajectory(
+        self,
+        x0: Float[Tensor, "n d"],
+        told: Float[Tensor, "1 c"],
+        solver: SolverConfig,
+        times: Sequence[float],
+    ) -> list[Float[Tensor, "n d"]]:
+        """Where the cells are at several times of the displacement interpolation, (1 - t) x0 + t T(x0).
+
+        Source: McCann (1997), A convexity principle for interacting gases, definition 1.1.
+        """
+        x1 = self.transport(x0, told, solver).cells
+        return [(1 - t) * x0 + t * x1 for t in times]
+
 
 METHOD = Entry(CellotConfig, CellOT)

@@ -213,6 +213,7 @@ class _Training:
             n_populations=training.populations_per_step,
             n_cells=training.cells_per_population,
             context_cells=method.context_cells,
+            apart=getattr(method, "context_apart", False),
         )
 
         def save(state: Mapping[str, Tensor], step: int) -> None:

@@ -92,6 +92,20 @@ def test_known_pairs_are_kept(make_population, shape):
     assert {i for i, _ in drawn} <= set(wanted)
 
 
+@pytest.mark.parametrize(("n", "overlap"), [(60, False), (40, False), (20, True)])
+def test_the_context_is_kept_apart_from_the_cells_that_flow(make_population, shape, n, overlap):
+    """16 of n cells flow and 32 are context: where fewer than half of those would be left, all take part."""
+    pair = PopulationPair(
+        source=numbered(make_population, n),
+        target=numbered(make_population, 40, condition=Condition("drugB")),
+    )
+    batch = sampler([pair], shape, n_populations=1, apart=True).draw(stream(0))
+    context = batch.population.cells[0][batch.population.mask[0]][:, 0]
+    shared = set(batch.x0[0, :, 0].tolist()) & set(context.tolist())
+    assert bool(shared) == overlap
+    assert len(context) == {60: 32, 40: 24, 20: 20}[n]
+
+
 def test_same_generator_same_batches(pairs, shape):
     first, again = (sampler(pairs, shape).draw(stream(3)) for _ in range(2))
     assert torch.equal(first.x0, again.x0)

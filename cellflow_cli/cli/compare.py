@@ -1,0 +1,380 @@
+"""`cellflow compare`: methods side by side on the user's own data, over seeds and held-out groups."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cellflow_cli.cli import _options as opt
+from cellflow_cli.cli import console
+from cellflow_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cellflow_cli.study import Study
+
+_FILES = ("scores.csv", "means.csv", "paired.csv", "summary.json", "flows.png", "flows.svg")
+
+
+def compare(
+    data: opt.Data,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="STUDY", help="Folder to write, or to go on with.",
+            rich_help_panel=opt.OUTPUT,
+        ),
+    ],
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,..",
+            help="Methods of `cellflow list methods`; repeatable, or separated by commas.",
+            show_default="mfm,fm",
+            rich_help_panel=opt.MODEL,
+        ),
+    ] = None,
+    arms: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Further rows as TOML: a table of settings for each, such as method.embedder.name.",
+            rich_help_panel=opt.MODEL,
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Hold out the groups of this column in turn.",
+            show_default="the group key, unless --split-key is given",
+            rich_help_panel=opt.INPUT,
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="Folds of the groups.", show_default="one per group, at most 10",
+            rich_help_panel=opt.INPUT,
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ...", rich_help_panel=opt.COMPUTE)] = 1,
+    score_training: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="With --split-key: also score the training samples where this column is true.",
+            rich_help_panel=opt.INPUT,
+        ),
+    ] = None,
+    treatment_key: opt.TreatmentKey = None,
+    control: opt.Control = None,
+    sample_key: opt.SampleKey = None,
+    group_key: opt.GroupKey = None,
+    match_key: opt.MatchKey = None,
+    batch_key: opt.BatchKey = None,
+    dose_key: opt.DoseKey = None,
+    dose_unit: opt.DoseUnit = None,
+    cell_type_key: opt.CellTypeKey = None,
+    covariate_key: opt.CovariateKey = None,
+    pairs_key: opt.PairsKey = None,
+    features: opt.Features = None,
+    expression: opt.Expression = None,
+    split_key: opt.SplitKey = None,
+    min_cells: opt.MinCells = None,
+    drop_small: opt.DropSmall = None,
+    drop_unpaired: opt.DropUnpaired = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Settings of all rows as TOML (cellflow.toml).", rich_help_panel=opt.MODEL
+        ),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any setting of all rows by its dotted name; repeatable.",
+            rich_help_panel=opt.MODEL,
+        ),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,..",
+            help="Metrics of `cellflow list metrics`; repeatable, or separated by commas.",
+            show_default="energy,w2,mmd-median,r2-delta",
+            rich_help_panel=opt.COMPUTE,
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROW", help="Row that the paired differences are against.",
+            show_default="mean-shift", rich_help_panel=opt.COMPUTE,
+        ),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Rows from elsewhere to show beside: row,part,metric,value.",
+            rich_help_panel=opt.INPUT,
+        ),
+    ] = None,
+    scale: Annotated[
+        bool | None,
+        typer.Option(
+            "--scale/--no-scale", help="Divide features by their training spread.",
+            show_default="yes, but not components (pca:K)", rich_help_panel=opt.COMPUTE,
+        ),
+    ] = None,
+    max_cells: Annotated[
+        int,
+        typer.Option(min=2, help="Most cells on either side of a comparison.", rich_help_panel=opt.COMPUTE),
+    ] = 2500,
+    all_cells: Annotated[
+        bool,
+        typer.Option(
+            "--all-cells", help="Compare with all measured cells, not with half of them; leaves no floor.",
+            show_default=False, rich_help_panel=opt.COMPUTE,
+        ),
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Trainings side by side.", show_default="one per core, on a GPU one",
+            rich_help_panel=opt.COMPUTE,
+        ),
+    ] = None,
+    device: opt.Device = "auto",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Show what would be trained, and stop.", show_default=False,
+            rich_help_panel=opt.COMPUTE,
+        ),
+    ] = False,
+    as_json: opt.Json = False,
+) -> None:  # fmt: skip
+    """Train, predict and score several methods on held-out groups, and print one table.
+
+    Finished trainings are kept in the folder: the same command goes on where it was stopped, and a
+    further method, seed or fold only adds its own.
+
+    Example: cellflow compare plates.h5ad --treatment-key treatment --control DMSO --sample-key patient
+    --methods mfm,fm --folds 4 -o study
+    """
+    given = locals()
+    settings, common = _settings(given)
+    study = _study(given, settings, common)
+    _show_plan(study)
+    workers = jobs or _workers(device)
+    if dry_run:
+        if as_json:
+            console.emit_json({"dry_run": True, "jobs": [job.title for job in study.jobs()]})
+        return
+    _finish(study, workers, given, as_json)
+
+
+def _settings(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Data settings as given, and all common settings of a run."""
+    from cellflow_cli.config import merged, parse_assignments, read_toml
+
+    names = (
+        "treatment_key", "control", "sample_key", "group_key", "match_key", "batch_key", "dose_key",
+        "dose_unit", "cell_type_key", "covariate_key", "pairs_key", "features", "expression",
+        "split_key", "min_cells", "drop_small", "drop_unpaired",
+    )  # fmt: skip
+    data = opt.given(**{name: given[name] for name in names})
+    if given["by"] is not None:
+        if given["split_key"] is not None:
+            raise ConfigError("Expected `--by` or `--split-key`, found both. Leave one of them out.")
+        data["group_key"] = given["by"]
+    common = {} if given["config"] is None else read_toml(given["config"])
+    common = merged(merged(common, parse_assignments(given["assignments"] or [])), {"data": data})
+    opt.check_told(common)
+    return data, common
+
+
+def _study(given: dict[str, Any], data: dict[str, Any], common: dict[str, Any]) -> "Study":
+    from cellflow_cli.config import from_dict
+    from cellflow_cli.data.read import file_hashes, read_obs
+    from cellflow_cli.study import Measure, Study, arms_of_methods, folds_by_column, folds_by_group, read_arms
+
+    named = opt.names(given["methods"])
+    if not named and given["arms"] is None:
+        named = ["mfm", "fm"]
+    arms = arms_of_methods(named, common)
+    arms += read_arms(given["arms"], common) if given["arms"] is not None else []
+    spec = from_dict(common).data
+    obs = read_obs(given["data"])
+    if spec.split_key is not None:
+        if given["folds"] is not None:
+            raise ConfigError("Expected `--folds` or `--split-key`, found both. Leave one of them out.")
+        folds = folds_by_column(obs, spec, given["score_training"])
+    else:
+        if given["score_training"] is not None:
+            raise ConfigError("Expected `--split-key` with `--score-training`, found none. Give it too.")
+        folds = folds_by_group(obs, spec, given["folds"])
+    measure = Measure(
+        metrics=tuple(opt.metric_names(given["metrics"]) or Measure().metrics),
+        max_cells=given["max_cells"], all_cells=given["all_cells"], scale=given["scale"],
+    )  # fmt: skip
+    paths = tuple(path.absolute() for path in given["data"])
+    return Study(
+        arms=tuple(arms), folds=tuple(folds), seeds=tuple(range(given["seeds"])), data=paths,
+        data_hashes=tuple(file_hashes(given["data"]).values()), measure=measure, folder=given["output"],
+        device=given["device"],
+    )  # fmt: skip
+
+
+def _workers(device: str) -> int:
+    from cellflow_cli.device import resolve
+    from cellflow_cli.study.run import cores
+
+    return cores() if resolve(device).type == "cpu" else 1
+
+
+def _finish(study: "Study", workers: int, given: dict[str, Any], as_json: bool) -> None:
+    from cellflow_cli.study import run
+
+    reference = None if given["reference"] is None else _reference(given["reference"])
+    run(study, workers, _progress(len(study.pending()), workers))
+    found = _write(study, given["against"], reference)
+    _show(found, study, reference)
+    if as_json:
+        console.emit_json(found["summary"])
+
+
+def _progress(n_pending: int, workers: int) -> Callable[[int, int, Any, dict[str, Any]], None]:
+    """A line for each finished job, with the time left."""
+    started, finished = time.monotonic(), [0]
+
+    def on_done(done: int, total: int, job: Any, facts: dict[str, Any]) -> None:
+        finished[0] += 1
+        spent = time.monotonic() - started
+        left = spent / finished[0] * (n_pending - finished[0])
+        seconds = facts["seconds"]
+        console.say(
+            f"{done}/{total} {job.title}: trained in {seconds['train']:.0f} s, predicted in "
+            f"{seconds['predict']:.0f} s, scored in {seconds['score']:.0f} s; about {left / 60:.0f} min left"
+        )
+
+    return on_done
+
+
+def _reference(file: Path) -> Any:
+    """Rows from elsewhere.
+
+    Raises:
+        ConfigError: If the file is no table with the columns row, part, metric and value.
+    """
+    import pandas as pd
+
+    from cellflow_cli.errors import listed
+    from cellflow_cli.study.table import REFERENCE_COLUMNS
+
+    try:
+        table = pd.read_csv(file, comment="#")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"Expected a CSV file at `{file}`, found: {error}. Choose with `--reference`."
+        ) from error
+    if missing := [name for name in REFERENCE_COLUMNS if name not in table]:
+        raise ConfigError(
+            f"Expected the columns {listed(REFERENCE_COLUMNS)} in `{file}`, found no {listed(missing)}."
+        )
+    return table
+
+
+def _write(study: "Study", against: str | None, reference: Any) -> dict[str, Any]:
+    """All tables and the figure of the finished jobs, as files of the study and as a mapping."""
+    import json
+
+    from cellflow_cli.config import to_dict
+    from cellflow_cli.files import replaced_file
+    from cellflow_cli.report.flow_figure import TIMES, PopulationFlow, flow_figure, save_figure
+    from cellflow_cli.study import table
+    from cellflow_cli.study.flows import flows
+
+    scores, costs = study.scores(), study.costs()
+    means = table.means(scores)
+    row = against or ("mean-shift" if (scores["row"] == "mean-shift").any() else study.arms[0].name)
+    if row not in set(scores["row"]):
+        raise ConfigError(
+            f"Expected one of the rows {sorted(set(scores['row']))}, found {row!r} (`--against`)."
+        )
+    settings = {
+        "arms": {arm.name: to_dict(arm.config) for arm in study.arms},
+        "folds": {fold.name: {part: list(groups) for part, groups in fold.scored} for fold in study.folds},
+        "seeds": list(study.seeds),
+        "data": [str(path) for path in study.data],
+        "against": row,
+    }
+    summary = table.summary(scores, costs, row, settings)
+    paired = table.paired(scores, row)
+    for name, content in (
+        ("scores.csv", scores.to_csv(index=False)),
+        ("means.csv", means.to_csv(index=False)),
+        ("paired.csv", paired.to_csv(index=False)),
+        ("summary.json", json.dumps(summary, indent=2, ensure_ascii=False, default=str) + "\n"),
+    ):
+        with replaced_file(study.folder / name, force=True) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    drawn = [
+        PopulationFlow(title=flow.title, source=flow.source, target=flow.target, flows=flow.arms)
+        for flow in flows(study, TIMES)
+    ]
+    save_figure(flow_figure(drawn, TIMES), study.folder / "flows", force=True)
+    return {"scores": scores, "means": means, "paired": paired, "costs": costs, "summary": summary}
+
+
+def _show(found: dict[str, Any], study: "Study", reference: Any) -> None:
+    from cellflow_cli.study import table
+
+    titles, lines = table.layout(found["means"], study.measure.metrics, reference)
+    n_seeds = len(study.seeds)
+    console.show_table(
+        f"Mean over held-out groups{'' if n_seeds == 1 else f' ± sd over {n_seeds} seeds'}", titles, lines
+    )
+    own = {arm.name for arm in study.arms}
+    lines = [
+        [r["row"], r["part"], r["metric"], f"{r['difference']:+.4g} ± {r['sd']:.2g}", f"{r['k']} of {r['n']}"]
+        for r in found["paired"].to_dict("records")
+        if r["row"] in own
+    ]
+    against = found["summary"]["settings"]["against"]
+    console.show_table(
+        f"Against {against}, paired", ["", "part", "metric", "difference ± sd", "better on"], lines
+    )
+    costs = table.cost_table(found["costs"])
+    lines = [
+        [r["row"], f"{r['steps']:.0f}", f"{r['parameters']:.0f}", f"{r['train_s']:.0f}",
+         f"{1000 * r['step_s']:.0f}", f"{r['predict_s_per_1000']:.2f}"]
+        for r in costs.to_dict("records")
+    ]  # fmt: skip
+    console.show_table(
+        "Costs, medians over trainings",
+        ["", "steps", "parameters", "training s", "ms per step", "s per 1,000 cells predicted"],
+        lines,
+    )
+    for row in found["means"].query("n_missing > 0").to_dict("records"):
+        console.say(
+            f"{row['row']}: no {row['metric']} in {row['n_missing']} conditions of {row['part']}; see the "
+            "column `reason` of scores.csv.",
+            style="yellow",
+        )
+    console.say(f"Tables and figure in {study.folder}: {', '.join(_FILES)}")
+
+
+def _show_plan(study: "Study") -> None:
+    from cellflow_cli.errors import listed
+
+    done = len(study.jobs()) - len(study.pending())
+    console.say(
+        f"{len(study.arms)} methods x {len(study.folds)} folds x {len(study.seeds)} seeds: "
+        f"{len(study.jobs())} trainings, {done} of them done"
+    )
+    for fold in study.folds:
+        parts = "; ".join(f"{part}: {listed(groups, 8)}" for part, groups in fold.scored)
+        console.say(f"Fold {fold.name}: {parts}")

@@ -1,0 +1,115 @@
+"""Where the arms of a comparison move the cells of one sample of each part."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import anndata
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from cellflow_cli.data.populations import PopulationRows, population_table
+from cellflow_cli.data.read import read
+from cellflow_cli.data.tensors import PopulationReader
+from cellflow_cli.errors import ConfigError
+from cellflow_cli.model import Model, load
+from cellflow_cli.prediction.trajectory import trajectory
+from cellflow_cli.study.folds import TRAINING, Fold, marks
+from cellflow_cli.study.jobs import MODEL_FOLDER, finished
+from cellflow_cli.study.run import Study
+
+Points = Float[np.ndarray, "n 2"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Flow:
+    """One sample under one condition as every arm moves it, in the plane.
+
+    Attributes:
+        title: Part, sample and condition.
+        source, target: Control and measured treated cells, shapes [n, 2] and [m, 2].
+        arms: For each arm its cells at each time, shapes [n, 2].
+    """
+
+    title: str
+    source: Points
+    target: Points
+    arms: dict[str, list[Points]]
+
+
+def flows(study: Study, times: Sequence[float]) -> list[Flow]:
+    """The first scored population of each part, moved by the models of the first fold and seed.
+
+    More than two features are seen along the first two principal components of the sample's control and
+    treated cells together.
+
+    Args:
+        study: Its jobs are done, at least those of the first fold and seed.
+        times: Flow times, ascending, within [0, 1].
+
+    Raises:
+        ConfigError: If none of those jobs is done.
+    """
+    fold, seed = study.folds[0], study.seeds[0]
+    jobs = [job for job in study.jobs() if (job.fold.name, job.seed) == (fold.name, seed)]
+    models = {job.arm.name: load(job.folder / MODEL_FOLDER) for job in jobs if finished(job.folder)}
+    if not models:
+        raise ConfigError(f"Expected finished jobs of fold {fold.name} and seed {seed}, found none to draw.")
+    adata = read(study.data, fold.spec.features)
+    return [_flow(models, adata, fold, part, names, times) for part, names in fold.scored]
+
+
+def _flow(
+    models: dict[str, Model],
+    adata: anndata.AnnData,
+    fold: Fold,
+    part: str,
+    names: Sequence[str],
+    times: Sequence[float],
+) -> Flow:
+    control, treated = _population(adata, fold, part, names)
+    reader = _reader(next(iter(models.values())), adata)
+    source, target = reader.population(control).cells.numpy(), reader.population(treated).cells.numpy()
+    plane = _plane(np.concatenate([source, target]))
+    condition = treated.condition
+    assert condition is not None  # a treated population has one
+    moved = {
+        name: trajectory(
+            model.method, _reader(model, adata).population(control), condition, model.config.solver, times
+        )
+        for name, model in models.items()
+    }
+    return Flow(
+        title=f"{part}: {control.name}, {condition.label}",
+        source=plane(source),
+        target=plane(target),
+        arms={name: [plane(cells.numpy()) for cells in path] for name, path in moved.items()},
+    )
+
+
+def _population(
+    adata: anndata.AnnData, fold: Fold, part: str, names: Sequence[str]
+) -> tuple[PopulationRows, PopulationRows]:
+    """Rows of the first treated population of a part and of its control."""
+    table = population_table(adata.obs, fold.spec)
+    marked = np.ones(adata.n_obs, dtype=bool)
+    if part == TRAINING and fold.only is not None:
+        marked = np.asarray(marks(adata.obs, fold.only))
+    treated = next(p for p in table.treated if p.group == names[0] and marked[p.rows].all())
+    return table.source_of(treated), treated
+
+
+def _reader(model: Model, adata: anndata.AnnData) -> PopulationReader:
+    return PopulationReader(
+        adata=adata, spec=model.config.data, transform=model.transform, vocabulary=model.vocabulary,
+        device=torch.device("cpu"),
+    )  # fmt: skip
+
+
+def _plane(cells: Float[np.ndarray, "n d"]) -> Callable[[Float[np.ndarray, "m d"]], Points]:
+    """The plane of two features, or of the first two principal components of the cells."""
+    if cells.shape[1] == 2:
+        return lambda points: points
+    centre = cells.mean(0)
+    axes = np.linalg.svd(cells - centre, full_matrices=False)[2][:2]
+    return lambda points: (points - centre) @ axes.T

@@ -1,0 +1,123 @@
+"""What is held out in turn, and which samples are then scored."""
+
+import re
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+
+from cellflow_cli.data.columns import distinct, labels, missing_column
+from cellflow_cli.data.findings import raise_first
+from cellflow_cli.data.populations import population_table
+from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.errors import ConfigError, DataError, listed
+
+HELD_OUT, TRAINING = "held out", "train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One division of the groups.
+
+    Attributes:
+        name: Folder and label, such as `"1"`.
+        spec: The data specification that holds the groups out.
+        scored: For each part of the result the groups that are scored in it.
+        only: Column of obs that is true for the samples of the part `train` that are scored, or None.
+    """
+
+    name: str
+    spec: DataSpec
+    scored: tuple[tuple[str, tuple[str, ...]], ...]
+    only: str | None = field(default=None)
+
+
+def folds_by_group(obs: pd.DataFrame, spec: DataSpec, n_folds: int | None) -> list[Fold]:
+    """Every treated group held out once, in folds of neighbours in natural order (P2 before P10).
+
+    Args:
+        obs: Obs of the data.
+        spec: Gives the groups; what it holds out is ignored.
+        n_folds: How many folds; default: one for each group, at most ten.
+
+    Raises:
+        ConfigError: If there are fewer groups than folds, or a group cannot be named on its own.
+        DataError: If populations cannot be paired.
+    """
+    spec = replace(spec, holdout=(), split_key=None)
+    treated = {population.group for population in population_table(obs, spec).treated}
+    groups = sorted(treated, key=_natural)
+    n = min(10, len(groups)) if n_folds is None else n_folds
+    if not 2 <= n <= len(groups):
+        raise ConfigError(
+            f"Expected between 2 and {len(groups)} folds for the {len(groups)} treated groups of "
+            f'`obs["{spec.group}"]`, found {n}. Choose with `--folds`, or another column with `--by`.'
+        )
+    if torn := [group for group in groups if "," in group or group != group.strip()]:
+        raise ConfigError(
+            f"Expected groups without commas and outer spaces, found {listed(torn)}. Rename them in "
+            f'`obs["{spec.group}"]`, or divide them with `--split-key`.'
+        )
+    bounds = [round(i * len(groups) / n) for i in range(n + 1)]
+    parts = [tuple(groups[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [
+        Fold(
+            name=str(i),
+            spec=replace(spec, holdout=(f"{spec.group}={','.join(part)}",)),
+            scored=((HELD_OUT, part),),
+        )
+        for i, part in enumerate(parts, start=1)
+    ]
+
+
+def folds_by_column(obs: pd.DataFrame, spec: DataSpec, training_column: str | None = None) -> list[Fold]:
+    """The one division that `spec.split_key` says; validation and test groups are parts of the result.
+
+    Args:
+        obs: Obs of the data.
+        spec: With a split key.
+        training_column: Column of obs that is true for training samples to score too, as a part of its
+            own that says how well the method fits and nothing about unseen groups.
+
+    Raises:
+        DataError: If the column is missing or holds out nothing.
+    """
+    groups, parts = labels(obs[spec.group]), labels(obs[str(spec.split_key)])
+    scored = [(part, tuple(distinct(groups[parts == part]))) for part in ("val", "test")]
+    if training_column is not None:
+        raise_first([f for f in [missing_column(obs, training_column, "--score-training")] if f])
+        marked = marks(obs, training_column) & (parts == "train")
+        scored.insert(0, (TRAINING, tuple(distinct(groups[marked]))))
+    scored = [(part, found) for part, found in scored if found]
+    if not any(part in ("val", "test") for part, _ in scored):
+        raise DataError(
+            f'Expected groups of val or test in `obs["{spec.split_key}"]`, found none to score. Choose '
+            "another column with `--split-key`, or hold groups out in turn with `--by`."
+        )
+    return [Fold(name="split", spec=spec, scored=tuple(scored), only=training_column)]
+
+
+def marks(obs: pd.DataFrame, column: str) -> Bool[np.ndarray, " n"]:
+    """True where a column of obs says so: booleans, numbers, or the text true.
+
+    Raises:
+        DataError: If it holds anything else.
+    """
+    values = obs[column].astype(str).str.lower()
+    unknown = sorted(set(values) - {"true", "false", "1", "0", "1.0", "0.0"})
+    if unknown:
+        raise DataError(
+            f'Expected true or false in `obs["{column}"]`, found {listed(unknown)} too. Choose the column '
+            "with `--score-training`."
+        )
+    return values.isin({"true", "1", "1.0"}).to_numpy()
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """Sort key that reads runs of digits as numbers."""
+    return [
+        (0, int(piece), "") if piece.isdigit() else (1, 0, piece)
+        for piece in re.split(r"(\d+)", text)
+        if piece
+    ]

@@ -1,0 +1,232 @@
+"""A comparison as a folder: which jobs are done, the rest run side by side, and what came out."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from cellflow_cli.errors import CellflowError, ConfigError, OutputError
+from cellflow_cli.study.arms import Arm, check_arms
+from cellflow_cli.study.folds import Fold
+from cellflow_cli.study.jobs import JOB_FILE, SCORES_FILE, Job, Measure, finished, run_job
+
+JOBS = "jobs"
+OnDone = Callable[[int, int, Job, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Arms by folds by seeds, and where the results are.
+
+    Attributes:
+        arms, folds, seeds: What is compared.
+        data: Files.
+        data_hashes: Of the files.
+        measure: How to score.
+        device: Where to compute.
+        folder: Holds a folder `jobs`; each finished job is one folder in it.
+    """
+
+    arms: tuple[Arm, ...]
+    folds: tuple[Fold, ...]
+    seeds: tuple[int, ...]
+    data: tuple[Path, ...]
+    data_hashes: tuple[str, ...]
+    measure: Measure
+    folder: Path
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_arms(self.arms)
+
+    def jobs(self) -> list[Job]:
+        """All jobs, seeds outermost, so that a study cut short has whole tables of fewer seeds.
+
+        The first job of each fold scores the baselines, unless a finished one has.
+        """
+        made = [self._job(arm, fold, seed) for seed in self.seeds for arm in self.arms for fold in self.folds]
+        done = [finished(job.folder) for job in made]
+        have = {facts["fold"] for facts in done if facts and facts["rivals"]}
+        for i, job in enumerate(made):
+            if job.fold.name not in have and done[i] is None:
+                made[i] = replace(job, rivals=True)
+                have.add(job.fold.name)
+        return made
+
+    def _job(self, arm: Arm, fold: Fold, seed: int) -> Job:
+        return Job(
+            arm=arm, fold=fold, seed=seed, data=self.data, data_hashes=self.data_hashes,
+            measure=self.measure, device=self.device,
+            folder=self.folder / JOBS / f"{arm.slug}_{fold.name}_{seed}",
+        )  # fmt: skip
+
+    def pending(self) -> list[Job]:
+        """Jobs that are not done.
+
+        Raises:
+            ConfigError: If a finished job had other settings: results of two kinds never share a table.
+        """
+        left = []
+        for job in self.jobs():
+            facts = finished(job.folder)
+            if facts is None:
+                left.append(job)
+            elif facts["fingerprint"] != job.fingerprint():
+                raise ConfigError(
+                    f"Expected the settings of the job `{job.folder}`, found others: "
+                    f"{_difference(facts['settings'], job.settings())}. Choose another `--output`, another "
+                    "name for the arm, or remove that folder to have it done again."
+                )
+        return left
+
+    def scores(self) -> pd.DataFrame:
+        """Scores of all finished jobs of the study in tidy form.
+
+        Returns:
+            The columns of `Scores.table`, with `row` the name of the arm, a baseline or floor, and
+            besides `fold`, `part` and `seed` (missing for baselines, which have none).
+        """
+        tables, known = [], set()
+        for job in self.jobs():
+            facts = finished(job.folder)
+            if facts is None:
+                continue
+            table = pd.read_csv(job.folder / SCORES_FILE, dtype={"sample": str, "group": str})
+            rows = table["row"].where(table["row"] != "model", job.arm.name)
+            table = table.assign(row=rows, fold=job.fold.name, seed=float(job.seed))
+            rivals = rows != job.arm.name
+            table.loc[rivals, "seed"] = float("nan")
+            if job.fold.name in known:
+                table = table[~rivals]
+            elif facts["rivals"]:
+                known.add(job.fold.name)
+            tables.append(table)
+        if not tables:
+            return pd.DataFrame()
+        scores = pd.concat(tables, ignore_index=True)
+        order = list(dict.fromkeys([*(arm.name for arm in self.arms), *scores["row"]]))
+        return scores.sort_values("row", key=lambda rows: rows.map(order.index), kind="stable")
+
+    def costs(self) -> pd.DataFrame:
+        """For each finished job its arm, fold, seed, steps, parameters and seconds."""
+        found = []
+        for job in self.jobs():
+            if facts := finished(job.folder):
+                seconds, cells = facts["seconds"], facts["cells_predicted"]
+                found.append(
+                    {
+                        "row": job.arm.name,
+                        "fold": job.fold.name,
+                        "seed": job.seed,
+                        "steps": facts["steps"],
+                        "parameters": facts["run"]["n_parameters"],
+                        "train_s": seconds["train"],
+                        "step_s": seconds["train"] / max(1, facts["steps"]),
+                        "predict_s_per_1000": 1000 * seconds["predict"] / max(1, cells),
+                    }
+                )
+        return pd.DataFrame(found)
+
+
+def run(study: Study, workers: int, on_done: OnDone | None = None) -> None:
+    """Do the jobs of a study that are not done yet, `workers` of them side by side.
+
+    A job that fails leaves the others running; its error is raised at the end. A finished job is never
+    done again, so an interrupted study goes on where it was.
+
+    Args:
+        study: What to compare.
+        workers: Processes; with one, jobs run in this process.
+        on_done: Called as `(done, total, job, facts)` after each job, done ones included.
+
+    Raises:
+        ConfigError: As `Study.pending`.
+        OutputError: If the folder cannot be written.
+        CellflowError: The first error of a job.
+    """
+    pending, total = study.pending(), len(study.jobs())
+    try:
+        (study.folder / JOBS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"Expected to be able to write `{study.folder}`, found: {error.strerror}. Choose another "
+            "`--output`."
+        ) from error
+    done, failed = total - len(pending), []
+    for job, result in _results(pending, workers):
+        if isinstance(result, CellflowError):
+            failed.append((job, result))
+            continue
+        done += 1
+        if on_done is not None:
+            on_done(done, total, job, result)
+    if failed:
+        job, first = failed[0]
+        raise type(first)(
+            f"{len(failed)} of {total} jobs failed, first {job.title}: {first} The {done} that are done are "
+            f"kept in `{study.folder}`; the same command goes on from there."
+        )
+
+
+def _results(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str, Any] | CellflowError]]:
+    if workers == 1 or len(jobs) < 2:
+        for job in jobs:
+            yield job, _result(job)
+        return
+    with _pool(min(workers, len(jobs))) as pool:
+        futures: dict[Future[Any], Job] = {pool.submit(_result, job): job for job in jobs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes that share the cores evenly; an interrupt drops the jobs that have not begun."""
+    threads = max(1, cores() // workers)
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=torch.set_num_threads,
+        initargs=(threads,),
+    )
+    try:
+        yield pool
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _result(job: Job) -> dict[str, Any] | CellflowError:
+    try:
+        return run_job(job)
+    except CellflowError as error:
+        return error
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _difference(found: Any, wanted: Any, at: str = "") -> str:
+    """The first setting in which two trees of settings differ, as text."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for key in [*found, *(k for k in wanted if k not in found)]:
+            if found.get(key) != wanted.get(key):
+                return _difference(found.get(key), wanted.get(key), f"{at}.{key}" if at else str(key))
+    return f"{at} was {found!r} and is {wanted!r}"
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder holds jobs of a comparison."""
+    return any((folder / JOBS).glob(f"*/{JOB_FILE}"))

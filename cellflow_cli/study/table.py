@@ -1,0 +1,140 @@
+"""What a comparison found: one table of means, paired differences, and costs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from cellflow_cli.catalog import Catalog
+
+REFERENCE_COLUMNS = ("row", "part", "metric", "value")
+
+
+def means(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean of each row, part and metric, with its spread over seeds.
+
+    A seed's mean is taken over conditions within a group, then over the groups of all folds.
+
+    Args:
+        scores: As `Study.scores`.
+
+    Returns:
+        Columns row, part, metric, mean, sd (over seeds with n - 1; missing below two), n_seeds, n_groups
+        and n_missing, the conditions without a value; rows in the order of the scores.
+    """
+    seeds = scores.assign(seed=scores["seed"].fillna(-1))
+    by = ["row", "part", "metric"]
+    groups = seeds.groupby([*by, "seed", "group"], sort=False)["value"].mean()
+    per_seed = groups.groupby([*by, "seed"], sort=False).mean()
+    over = per_seed.groupby(by, sort=False)
+    table = over.agg(mean="mean", sd="std", n_seeds="count")
+    table["n_groups"] = seeds.groupby(by, sort=False)["group"].nunique()
+    table["n_missing"] = seeds.groupby(by, sort=False)["value"].apply(lambda v: int(v.isna().sum()))
+    return table.reset_index()
+
+
+def paired(scores: pd.DataFrame, against: str) -> pd.DataFrame:
+    """Every row against one of them, sample by sample.
+
+    The unit is the group, or the sample where a part has fewer than two groups; values are averaged over
+    conditions and seeds within a unit first.
+
+    Args:
+        scores: As `Study.scores`.
+        against: Name of a row.
+
+    Returns:
+        Columns row, against, part, metric, difference (mean of row minus `against`), sd (over units), k
+        and n: better than `against` on k of n units.
+    """
+    found = []
+    for (part, metric), lines in scores.groupby(["part", "metric"], sort=False):
+        unit = "group" if lines["group"].nunique() > 1 else "sample"
+        wide = lines.groupby(["row", unit], sort=False)["value"].mean().unstack("row")
+        if against not in wide:
+            continue
+        for row in [name for name in wide.columns if name != against]:
+            difference = (wide[row] - wide[against]).dropna()
+            better = _gain(wide[[row, against]].dropna(), row, against, _best(str(metric)))
+            found.append(
+                {
+                    "row": row, "against": against, "part": part, "metric": metric,
+                    "difference": difference.mean(), "sd": difference.std(),
+                    "k": int(better.sum()), "n": len(difference),
+                }
+            )  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def layout(
+    table: pd.DataFrame, metrics: Sequence[str], reference: pd.DataFrame | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """The table as people print it: a line for each row, for each part its metrics side by side.
+
+    Args:
+        table: As `means`.
+        metrics: In the order of the columns.
+        reference: Further rows with the columns `REFERENCE_COLUMNS` and perhaps sd, shown below.
+
+    Returns:
+        Column titles, and lines of text; MMD is shown times 1,000 as publications do.
+    """
+    shown = table if reference is None else pd.concat([table, reference.rename(columns={"value": "mean"})])
+    parts = list(dict.fromkeys(table["part"]))
+    cells = {(r["row"], r["part"], r["metric"]): (r["mean"], r.get("sd")) for _, r in shown.iterrows()}
+    titles = [f"{part} {metric}{_SHOWN[_factor(metric)]}" for part in parts for metric in metrics]
+    lines = []
+    for row in dict.fromkeys(shown["row"]):
+        numbers = [_text(*cells.get((row, p, m), (None, None)), _factor(m)) for p in parts for m in metrics]
+        lines.append([str(row), *numbers])
+    return ["", *titles], lines
+
+
+def cost_table(costs: pd.DataFrame) -> pd.DataFrame:
+    """Medians over jobs of steps, seconds per step and seconds per 1,000 predicted cells, per arm."""
+    return costs.groupby("row", sort=False)[
+        ["steps", "parameters", "train_s", "step_s", "predict_s_per_1000"]
+    ].median().reset_index()  # fmt: skip
+
+
+def summary(
+    scores: pd.DataFrame, costs: pd.DataFrame, against: str, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All tables as plain values for JSON; missing numbers are None."""
+    return {
+        "means": _records(means(scores)),
+        "paired": _records(paired(scores, against)),
+        "costs": _records(cost_table(costs)),
+        "settings": dict(settings),
+    }
+
+
+_SHOWN = {1: "", 1000: " ·10³"}
+
+
+def _factor(metric: str) -> int:
+    return 1000 if metric.startswith("mmd") else 1
+
+
+def _text(mean: float | None, sd: float | None, factor: int) -> str:
+    if mean is None or pd.isna(mean):
+        return "–"
+    value = f"{mean * factor:.3g}" if abs(mean * factor) >= 1 else f"{mean * factor:.3f}"
+    return value if sd is None or pd.isna(sd) else f"{value} ± {sd * factor:.2g}"
+
+
+def _best(metric: str) -> str:
+    return str(Catalog("metrics").load(metric).best)
+
+
+def _gain(pair: pd.DataFrame, row: str, against: str, best: str) -> "pd.Series[bool]":
+    if best == "one":
+        return (pair[row] - 1).abs() < (pair[against] - 1).abs()
+    return pair[row] > pair[against] if best == "high" else pair[row] < pair[against]
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {str(k): None if pd.isna(v) else v for k, v in record.items()}
+        for record in table.astype(object).to_dict("records")
+    ]
