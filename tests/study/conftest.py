@@ -1,0 +1,47 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cellflow_cli.config import from_dict
+from cellflow_cli.data.read import file_hashes, read_obs
+from cellflow_cli.study import Measure, Study, arms_of_methods, folds_by_group
+from tests.cli.conftest import small_cohort
+
+TINY = {
+    "training": {"steps": 4, "validate_every": 2, "populations_per_step": 2, "cells_per_population": 8},
+    "solver": {"steps": 2},
+}
+DATA = {"treatment_key": "treatment", "control": "control", "sample_key": "patient"}
+
+
+@pytest.fixture(scope="session")
+def cohort_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cohort") / "cohort.h5ad"
+    small_cohort().write_h5ad(path)
+    return path
+
+
+@pytest.fixture
+def common() -> dict:
+    return {**TINY, "data": DATA}
+
+
+@pytest.fixture
+def study(cohort_file: Path, common: dict, tmp_path: Path) -> Study:
+    """Two methods on two folds of two patients, one seed."""
+    return Study(
+        arms=tuple(arms_of_methods(["fm", "mfm"], common)),
+        folds=tuple(folds_by_group(read_obs([cohort_file]), from_dict(common).data, 2)),
+        seeds=(0,),
+        data=(cohort_file,),
+        data_hashes=tuple(file_hashes([cohort_file]).values()),
+        measure=Measure(metrics=("energy",)),
+        folder=tmp_path / "study",
+        device="cpu",
+    )
+
+
+@pytest.fixture
+def only_fm(study: Study) -> Study:
+    return replace(study, arms=study.arms[:1], folds=study.folds[:1])

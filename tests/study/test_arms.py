@@ -1,0 +1,58 @@
+"""Arms from names and from a file."""
+
+import pytest
+
+from cellflow_cli.errors import ConfigError
+from cellflow_cli.study.arms import arms_of_methods, check_arms, read_arms, slug
+
+
+def write(tmp_path, text):
+    path = tmp_path / "arms.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_settings_of_an_arm_win_over_the_common_ones(tmp_path, common):
+    path = write(
+        tmp_path,
+        '[fm]\nmethod = "fm"\n\n["mfm, mean"]\nmethod.name = "mfm"\nmethod.embedder.name = "mean"\n'
+        "training.steps = 7\n",
+    )
+    first, second = read_arms(path, common)
+    assert (first.name, first.config.method.name, first.config.training.steps) == ("fm", "fm", 4)
+    assert second.config.method.config.embedder.name == "mean"
+    assert (second.config.training.steps, second.config.training.validate_every) == (7, 2)
+    assert second.slug == "mfm-mean"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fm = 3\n", "Expected a table for each arm"),
+        ("[fm]\nseed = 3\n", "found 'seed'"),
+        ("[fm]\ndata.control = 'x'\n", "found 'data'"),
+        ("[fm]\nmethod = 'fmm'\n", "In the arm 'fm'.*Did you mean"),
+        ("[fm]\ntraining.stepz = 3\n", "In the arm 'fm'.*training.stepz"),
+    ],
+)
+def test_bad_arms_are_refused(tmp_path, common, text, message):
+    with pytest.raises(ConfigError, match=message):
+        read_arms(write(tmp_path, text), common)
+
+
+def test_unknown_methods_are_refused(common):
+    with pytest.raises(ConfigError, match="Did you mean"):
+        arms_of_methods(["mfn"], common)
+
+
+def test_arms_must_differ(common):
+    arm = arms_of_methods(["fm"], common)
+    with pytest.raises(ConfigError, match="different names"):
+        check_arms(arm * 2)
+    with pytest.raises(ConfigError, match="found none"):
+        check_arms([])
+
+
+def test_a_slug_is_a_safe_folder_name():
+    assert slug("MFM w/N, k=10") == "mfm-w-n-k-10"
+    assert slug("../..") == ""

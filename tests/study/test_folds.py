@@ -1,0 +1,73 @@
+"""What is held out in turn."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.errors import ConfigError, DataError
+from cellflow_cli.study.folds import folds_by_column, folds_by_group
+
+SPEC = DataSpec(treatment_key="treatment", control=("control",), sample_key=("patient",), min_cells=2)
+
+
+def obs(n_patients=12, untreated=()):
+    rows = [
+        (f"P{p}", label)
+        for p in range(1, n_patients + 1)
+        for label in ("control", "drug")
+        for _ in range(3)
+        if not (label == "drug" and f"P{p}" in untreated)
+    ]
+    return pd.DataFrame(rows, columns=["patient", "treatment"], index=[f"c{i}" for i in range(len(rows))])
+
+
+def test_every_treated_group_is_held_out_once_in_natural_order():
+    folds = folds_by_group(obs(untreated=("P3",)), SPEC, 4)
+    held = [fold.scored[0][1] for fold in folds]
+    assert held[0] == ("P1", "P2", "P4")
+    assert [g for part in held for g in part] == [f"P{p}" for p in range(1, 13) if p != 3]
+    assert folds[0].spec.holdout == ("patient=P1,P2,P4",)
+
+
+def test_by_default_one_fold_for_each_group_up_to_ten():
+    assert len(folds_by_group(obs(5), SPEC, None)) == 5
+    assert len(folds_by_group(obs(12), SPEC, None)) == 10
+
+
+@pytest.mark.parametrize("n", [1, 13])
+def test_impossible_numbers_of_folds_are_refused(n):
+    with pytest.raises(ConfigError, match=f"between 2 and 12 folds.*found {n}"):
+        folds_by_group(obs(), SPEC, n)
+
+
+def test_groups_that_cannot_be_named_are_refused():
+    table = obs()
+    table["patient"] = table["patient"].replace("P7", "P7, left")
+    with pytest.raises(ConfigError, match="without commas"):
+        folds_by_group(table, SPEC, 3)
+
+
+def split_obs():
+    table = obs(4)
+    table["split"] = table["patient"].map({"P1": "train", "P2": "train", "P3": "val", "P4": "test"})
+    table["shown"] = np.where(table["patient"] == "P2", "True", "False")
+    return table
+
+
+def test_a_split_column_makes_one_fold_with_parts():
+    spec = DataSpec(
+        treatment_key="treatment", control=("control",), sample_key=("patient",), split_key="split"
+    )
+    (fold,) = folds_by_column(split_obs(), spec, "shown")
+    assert dict(fold.scored) == {"train": ("P2",), "val": ("P3",), "test": ("P4",)}
+    table = split_obs()
+    table["split"] = "train"
+    with pytest.raises(DataError, match="found none to score"):
+        folds_by_column(table, spec)
+    table = split_obs()
+    table["shown"] = "perhaps"
+    with pytest.raises(DataError, match="Expected true or false"):
+        folds_by_column(table, spec, "shown")
+    with pytest.raises(DataError, match="--score-training"):
+        folds_by_column(table, spec, "shwn")

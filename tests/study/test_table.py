@@ -1,0 +1,66 @@
+"""Means over groups and seeds, and paired differences, against numbers worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellflow_cli.study.table import layout, means, paired
+
+
+def scores():
+    """Two groups; group A has two conditions, so its mean counts once."""
+    lines = []
+    for seed, add in ((0.0, 0.0), (1.0, 2.0)):
+        for group, values in (("A", (1.0, 3.0)), ("B", (10.0,))):
+            for i, value in enumerate(values):
+                lines.append(("model", "held out", "energy", seed, group, f"{group}{i}", value + add))
+    for group, values in (("A", (2.0, 4.0)), ("B", (20.0,))):
+        for i, value in enumerate(values):
+            lines.append(("identity", "held out", "energy", np.nan, group, f"{group}{i}", value))
+    return pd.DataFrame(lines, columns=["row", "part", "metric", "seed", "group", "sample", "value"])
+
+
+def test_means_are_over_conditions_then_groups_and_their_spread_over_seeds():
+    table = means(scores()).set_index("row")
+    # seed 0: ((1 + 3) / 2 + 10) / 2 = 6; seed 1: 8
+    assert table.loc["model", "mean"] == pytest.approx(7.0)
+    assert table.loc["model", "sd"] == pytest.approx(np.sqrt(2.0))
+    assert table.loc["model", ["n_seeds", "n_groups", "n_missing"]].tolist() == [2, 2, 0]
+    assert table.loc["identity", "mean"] == pytest.approx(11.5)
+    assert np.isnan(table.loc["identity", "sd"])
+    assert list(table.index) == ["model", "identity"]
+
+
+def test_missing_values_are_counted_not_dropped_in_silence():
+    lines = scores()
+    lines.loc[0, "value"] = np.nan
+    assert means(lines).set_index("row").loc["model", "n_missing"] == 1
+
+
+def test_differences_are_paired_by_group():
+    (line,) = paired(scores(), "identity").to_dict("records")
+    # group A: (2 + 4) / 2 - 3 = 0; group B: 11 - 20 = -9
+    assert line["difference"] == pytest.approx(-4.5)
+    assert line["sd"] == pytest.approx(9 / np.sqrt(2))
+    assert (line["k"], line["n"]) == (1, 2)
+
+
+def test_a_part_of_one_group_is_paired_by_sample():
+    lines = scores()
+    lines = lines[lines["group"] == "A"]
+    (line,) = paired(lines, "identity").to_dict("records")
+    assert (line["difference"], line["n"], line["k"]) == (pytest.approx(0.0), 2, 0)
+
+
+def test_layout_has_parts_side_by_side_and_rows_from_elsewhere_below():
+    reference = pd.DataFrame({"row": ["paper"], "part": ["held out"], "metric": ["energy"], "value": [5.0]})
+    titles, lines = layout(means(scores()), ["energy"], reference)
+    assert titles == ["", "held out energy"]
+    assert lines == [["model", "7 ± 1.4"], ["identity", "11.5"], ["paper", "5"]]
+
+
+def test_mmd_is_shown_times_a_thousand():
+    lines = scores().assign(metric="mmd-rbf", value=0.00238)
+    titles, rows = layout(means(lines), ["mmd-rbf", "w1"])
+    assert titles[1] == "held out mmd-rbf ·10³"
+    assert rows[1] == ["identity", "2.38", "–"]
