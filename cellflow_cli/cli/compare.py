@@ -230,7 +230,7 @@ def _study(given: dict[str, Any], data: dict[str, Any], common: dict[str, Any]) 
 
 def _workers(device: str) -> int:
     from cellflow_cli.device import resolve
-    from cellflow_cli.study.run import cores
+    from cellflow_cli.study._study import cores
 
     return cores() if resolve(device).type == "cpu" else 1
 

@@ -75,12 +75,13 @@ class Job:
     def settings(self) -> dict[str, Any]:
         """All that the scores depend on."""
         config = replace(self.arm.config, data=self.fold.spec, seed=self.seed)
-        return {
+        settings = {
             "config": to_dict(config),
-            "scored": [[part, list(groups)] for part, groups in self.fold.scored],
+            "scored": self.fold.scored,
             "measure": asdict(self.measure),
-            "data": list(self.data_hashes),
+            "data": self.data_hashes,
         }
+        return json.loads(json.dumps(settings))  # as a finished job has them: lists for tuples
 
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits of the settings."""

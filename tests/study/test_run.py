@@ -59,7 +59,7 @@ def test_a_failed_job_leaves_the_others_and_is_done_on_the_next_call(study, monk
             raise ConfigError("no such thing.")
         return run_job(job)
 
-    monkeypatch.setattr("cellflow_cli.study.run.run_job", fails)
+    monkeypatch.setattr("cellflow_cli.study._study.run_job", fails)
     with pytest.raises(CellflowError, match="2 of 4 jobs failed, first fm, fold 1, seed 0: no such thing"):
         run(study, 1)
     assert set(study.scores()["row"]) >= {"mfm"}
