@@ -14,9 +14,9 @@ from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.model import Model, load
 from cellflow_cli.prediction.trajectory import trajectory
+from cellflow_cli.study._study import Study
 from cellflow_cli.study.folds import TRAINING, Fold, marks
 from cellflow_cli.study.jobs import MODEL_FOLDER, finished
-from cellflow_cli.study._study import Study
 
 Points = Float[np.ndarray, "n 2"]
 
