@@ -1,4 +1,4 @@
-"""Kernel features of the population at the point: mean shift and log density at several bandwidths."""
+"""The log density of the population at the point, its gradient and curvature, at several bandwidths."""
 
 from dataclasses import dataclass, field
 
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cellflow_cli.catalog import Entry
 from cellflow_cli.embedders._context import thinned
+from cellflow_cli.embedders._moments import Moments
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
 
@@ -49,9 +50,10 @@ class KernelContext:
     bandwidths: Float[Tensor, " k"]
 
     def query(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"]) -> Float[Tensor, "b n e"]:
-        """[(sum_j w_j s_j - x) / h, -log(1 - log density)] for each bandwidth h, shape [b, n, k (d + 1)].
+        """[(m - x) / h, C / h^2 - I, -log(1 - log density)] for each bandwidth h, shape [b, n, e].
 
-        w_j is the softmax over cells s_j of -|x - s_j|^2 / (2 h^2); the density is the mean of the
+        m and C are mean and covariance of the cells s_j under the softmax of -|x - s_j|^2 / (2 h^2); of C
+        the upper triangle, beyond `_moments.FULL` dimensions the diagonal. The density is the mean of the
         unnormalised kernels, so that it does not depend on the number of cells. Its logarithm is
         compressed because it falls with the square of the distance outside the population.
         """
@@ -59,13 +61,16 @@ class KernelContext:
         nearest = squared.amin(-1, keepdim=True)
         further = nearest - squared
         n_cells = self.mask.sum(-1).clamp(min=1).to(x.dtype).log()[:, None, None]
+        moments = Moments(self.cells.shape[-1])
+        asked = moments.of(self.cells)
         found = []
         for h in self.bandwidths:
             # exp of less than -60 adds nothing, and denormal numbers are several times slower
             weights = (further / (2 * h * h)).clamp(min=-60.0).exp()
             total = weights.sum(-1, keepdim=True)
-            found.append((torch.bmm(weights, self.cells) / total - x) / h)
+            mean, covariance = moments.split(torch.bmm(weights, asked) / total)
             density = total.log() - nearest / (2 * h * h) - n_cells
+            found += [(mean - x) / h, covariance / (h * h) - moments.identity.to(x)]
             found.append(-torch.log1p(nn.functional.relu(-density)))
         return torch.cat(found, dim=-1)
 
@@ -77,14 +82,16 @@ class KernelContext:
 class Kernel(nn.Module):
     """The population as kernel features around (x, t); for few dimensions, where distances mean something.
 
-    The best velocity at a point depends on the gradient of the log density there, which a pooled
-    vector cannot tell; the kernel mean shift is that gradient, smoothed: (E_w[s] - x) / h^2.
+    The best velocity at a point depends on how the density changes there, which a pooled vector cannot
+    tell. For the kernel density p_h, with mean m and covariance C of the cells under its weights,
+
+        grad log p_h(x) = (m - x) / h^2          Hess log p_h(x) = (C / h^2 - I) / h^2
 
     Args:
         config: Bandwidths and sizes.
         shape: Gives the width of cells.
 
-    Source: Cheng (1995), Mean shift, mode seeking, and clustering, equation 4.
+    Source: Cheng (1995), Mean shift, mode seeking, and clustering, equation 4, for the gradient.
     """
 
     bandwidths: Tensor
@@ -96,7 +103,7 @@ class Kernel(nn.Module):
         super().__init__()
         self.reference_cells = config.reference_cells
         self.fewest_cells = config.fewest_cells
-        self.width = len(config.bandwidths) * (shape.n_features + 1)
+        self.width = len(config.bandwidths) * (Moments(shape.n_features).width + 1)
         self.register_buffer("bandwidths", torch.tensor(config.bandwidths))
 
     def forward(self, population: PopulationBatch) -> KernelContext:

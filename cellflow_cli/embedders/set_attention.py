@@ -10,6 +10,7 @@ from cellflow_cli.catalog import Entry
 from cellflow_cli.embedders._attention import attention
 from cellflow_cli.embedders._context import mean_and_spread, thinned
 from cellflow_cli.embedders._graph import GraphEncoder
+from cellflow_cli.embedders._moments import Moments
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
 
@@ -98,9 +99,10 @@ class SetAttention(nn.Module):
 
         logit_j = q_h(x, t) . k_h(z_j) / sqrt(w) - |P_h (x - s_j)|^2 / (2 l_h^2)
 
-    and returns the mean displacement P_h (E[s] - x) / l_h, the mean value E[v_h(z)], and the
-    compressed log-sum-exp of the logits, which is a log density. With q = 0 and P = I these are the
-    features of `kernel`, which therefore is about the state that training starts from.
+    and returns the mean displacement P_h (E[s] - x) / l_h, the covariance of P_h s / l_h less one, the
+    mean value E[v_h(z)], and the compressed log-sum-exp of the logits, which is a log density. With
+    q = 0 and P = I these are the features of `kernel`, which therefore is about the state that training
+    starts from.
 
     Args:
         config: Sizes.
@@ -133,7 +135,7 @@ class SetAttention(nn.Module):
         self.pool = nn.Sequential(
             nn.Linear(2 * self.encoder.width, config.embedding), nn.LayerNorm(config.embedding)
         )
-        self.width = heads * (r + w + 1) + config.embedding
+        self.width = heads * (Moments(r).width + w + 1) + config.embedding
 
     def forward(self, population: PopulationBatch) -> AttentionContext:
         """A context over the cells of b subsamples; in training a random number of them."""
@@ -146,9 +148,9 @@ class SetAttention(nn.Module):
     def attend(
         self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"], context: AttentionContext
     ) -> Float[Tensor, "b n f"]:
-        """Displacement, value and log density of each head at each point, shape [b, n, heads (r + w + 1)]."""
+        """Displacement, covariance, value and log density of each head at each point, shape [b, n, f]."""
         b, n, _ = x.shape
-        m = context.cells.shape[1]
+        m, moments = context.cells.shape[1], Moments(self.space)
         scale = self.log_scale.exp()[:, None, None]
         project = self.project / scale
         here = torch.einsum("bnd,hdr->bhnr", x, project)
@@ -162,14 +164,17 @@ class SetAttention(nn.Module):
         found, total = attention(
             torch.cat([here, q], dim=-1).flatten(0, 1),
             torch.cat([there, k], dim=-1).flatten(0, 1),
-            torch.cat([there, v], dim=-1).flatten(0, 1),
+            torch.cat([moments.of(there), v], dim=-1).flatten(0, 1),
             bias.flatten(0, 1),
         )
         found, total = found.view(b, self.heads, n, -1), total.view(b, self.heads, n, 1)
-        displacement, value = found[..., : self.space] - here, found[..., self.space :]
+        mean, covariance = moments.split(found[..., : moments.width])
+        value = found[..., moments.width :]
         n_cells = context.mask.sum(-1).clamp(min=1).to(x.dtype).log()[:, None, None, None]
         density = total - here.square().sum(-1, keepdim=True) / 2 - n_cells
-        parts = torch.cat([displacement, value, -torch.log1p(nn.functional.softplus(-density))], dim=-1)
+        spread = covariance - moments.identity.to(x)
+        logarithm = -torch.log1p(nn.functional.softplus(-density))
+        parts = torch.cat([mean - here, spread, value, logarithm], dim=-1)
         return parts.transpose(1, 2).flatten(2)
 
 

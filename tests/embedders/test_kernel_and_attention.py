@@ -23,25 +23,46 @@ def batch(cells):
 
 
 def test_mean_shift_and_density_of_one_cell():
-    """A single cell s pulls x by (s - x) / h; its log density is -|x - s|^2 / (2 h^2)."""
+    """A single cell s pulls x by (s - x) / h and has no spread; its log density is -|x - s|^2 / (2 h^2)."""
     kernel = Kernel(KernelConfig(bandwidths=(0.5,)), PLANE).double().eval()
     cell, x = torch.tensor([[[1.0, 2.0]]]).double(), torch.tensor([[[0.0, 0.0]]]).double()
     found = kernel(batch(cell)).query(x, torch.zeros(1, 1).double())[0, 0]
-    expected = torch.tensor([1 / 0.5, 2 / 0.5, -math.log1p(5 / (2 * 0.25))]).double()
+    expected = torch.tensor([1 / 0.5, 2 / 0.5, -1, 0, -1, -math.log1p(5 / (2 * 0.25))]).double()
     assert torch.allclose(found, expected, atol=1e-12)
 
 
-def test_mean_shift_is_the_gradient_of_the_log_density(rng):
-    """(E_w[s] - x) / h^2 = d/dx log mean_j exp(-|x - s_j|^2 / (2 h^2)), by automatic differentiation."""
+def test_features_are_gradient_and_hessian_of_the_log_density(rng):
+    """(m - x) / h^2 and (C / h^2 - I) / h^2 of log mean_j exp(-|x - s_j|^2 / (2 h^2)), by differentiation."""
     h, cells = 0.7, torch.randn(1, 30, 2, generator=rng).double()
-    x = torch.randn(1, 6, 2, generator=rng).double().requires_grad_()
-    log_density = torch.logsumexp(-torch.cdist(x, cells).square() / (2 * h * h), dim=-1)
-    (gradient,) = torch.autograd.grad(log_density.sum(), x)
+    x = torch.randn(6, 2, generator=rng).double()
+
+    def log_density(point):
+        return torch.logsumexp(-(point - cells[0]).square().sum(-1) / (2 * h * h), dim=-1)
+
+    gradient = torch.stack([torch.func.grad(log_density)(point) for point in x])
+    hessian = torch.stack([torch.func.hessian(log_density)(point) for point in x])
     kernel = Kernel(KernelConfig(bandwidths=(h,)), PLANE).double().eval()
-    with torch.no_grad():
-        shift = kernel(batch(cells)).query(x, torch.zeros(1, 6).double())[..., :2]
+    found = kernel(batch(cells)).query(x[None], torch.zeros(1, 6).double())[0]
     # the bandwidth is kept in float32
-    assert torch.allclose(shift / h, gradient, atol=1e-5)
+    assert torch.allclose(found[:, :2] / h, gradient, atol=1e-5)
+    upper = torch.stack([hessian[:, 0, 0], hessian[:, 0, 1], hessian[:, 1, 1]], dim=-1)
+    assert torch.allclose(found[:, 2:5] / h**2, upper, atol=1e-5)
+
+
+def test_in_many_dimensions_the_diagonal_of_the_hessian_is_kept(rng):
+    h, d = 1.5, 6
+    cells, x = torch.randn(1, 30, d, generator=rng).double(), torch.randn(d, generator=rng).double()
+
+    def log_density(point):
+        return torch.logsumexp(-(point - cells[0]).square().sum(-1) / (2 * h * h), dim=-1)
+
+    kernel = (
+        Kernel(KernelConfig(bandwidths=(h,)), ModelShape(n_features=d, treatments=("a",))).double().eval()
+    )
+    found = kernel(batch(cells)).query(x[None, None], torch.zeros(1, 1).double())[0, 0]
+    assert found.shape == (kernel.width,) == (2 * d + 1,)
+    diagonal = torch.func.hessian(log_density)(x).diagonal()
+    assert torch.allclose(found[d : 2 * d] / h**2, diagonal, atol=1e-5)
 
 
 def test_repeating_the_cells_changes_nothing(rng):
@@ -53,7 +74,7 @@ def test_repeating_the_cells_changes_nothing(rng):
 
 
 def test_attention_without_queries_is_the_kernel(rng):
-    """With q = 0, a head returns the mean shift of the kernel at its length scale."""
+    """With q = 0, a head returns the mean shift and curvature of the kernel at its length scale."""
     config = SetAttentionConfig(n_heads=2, shortest=0.3, longest=0.9)
     with scoped(rng):
         attention = SetAttention(config, PLANE).double().eval()
@@ -62,8 +83,8 @@ def test_attention_without_queries_is_the_kernel(rng):
     cells, x = torch.randn(1, 40, 2, generator=rng).double(), torch.randn(1, 5, 2, generator=rng).double()
     t = torch.rand(1, 5, generator=rng).double()
     found = attention.attend(x, t, attention(batch(cells))).view(1, 5, 2, -1)
-    expected = kernel(batch(cells)).query(x, t).view(1, 5, 2, 3)
-    assert torch.allclose(found[..., :2], expected[..., :2], atol=1e-5)
+    expected = kernel(batch(cells)).query(x, t).view(1, 5, 2, 6)
+    assert torch.allclose(found[..., :5], expected[..., :5], atol=1e-5)
 
 
 def test_a_random_number_of_cells_is_seen_in_training(rng):
