@@ -206,6 +206,7 @@ def _study(given: dict[str, Any], data: dict[str, Any], common: dict[str, Any]) 
         named = ["mfm", "fm"]
     arms = arms_of_methods(named, common)
     arms += read_arms(given["arms"], common) if given["arms"] is not None else []
+    _check_against(given["against"], [arm.name for arm in arms])
     spec = from_dict(common).data
     obs = read_obs(given["data"])
     if spec.split_key is not None:
@@ -226,6 +227,18 @@ def _study(given: dict[str, Any], data: dict[str, Any], common: dict[str, Any]) 
         data_hashes=tuple(file_hashes(given["data"]).values()), measure=measure, folder=given["output"],
         device=given["device"],
     )  # fmt: skip
+
+
+def _check_against(row: str | None, arms: list[str]) -> None:
+    from cellflow_cli.catalog import Catalog
+    from cellflow_cli.errors import listed, nearest
+
+    known = [*arms, *Catalog("baselines").names(), "floor"]
+    if row is not None and row not in known:
+        raise ConfigError(
+            f"Expected one of the rows {listed(known, 20)}, found {row!r}.{nearest(row, known)} Choose with "
+            "`--against`."
+        )
 
 
 def _workers(device: str) -> int:
@@ -299,11 +312,7 @@ def _write(study: "Study", against: str | None, reference: Any) -> dict[str, Any
 
     scores, costs = study.scores(), study.costs()
     means = table.means(scores)
-    row = against or ("mean-shift" if (scores["row"] == "mean-shift").any() else study.arms[0].name)
-    if row not in set(scores["row"]):
-        raise ConfigError(
-            f"Expected one of the rows {sorted(set(scores['row']))}, found {row!r} (`--against`)."
-        )
+    row = against or "mean-shift"
     settings = {
         "arms": {arm.name: to_dict(arm.config) for arm in study.arms},
         "folds": {fold.name: {part: list(groups) for part, groups in fold.scored} for fold in study.folds},

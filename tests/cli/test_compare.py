@@ -1,0 +1,78 @@
+"""`cellflow compare` as a user types it."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from cellflow_cli.cli.app import app
+
+KEYS = ["--treatment-key", "treatment", "--control", "control", "--sample-key", "patient"]
+SHORT = [
+    "--set", "training.steps=4", "--set", "training.validate_every=2", "--set", "solver.steps=2",
+    "--jobs", "1", "--device", "cpu", "--metrics", "energy",
+]  # fmt: skip
+
+
+def compare(*arguments: object):
+    return CliRunner().invoke(app, ["compare", *map(str, arguments)])
+
+
+def test_one_table_over_folds_that_goes_on_where_it_was(cohort_file: Path, tmp_path: Path) -> None:
+    command = [cohort_file, *KEYS, *SHORT, "--methods", "fm", "--folds", "2", "-o", tmp_path / "study"]
+    first = compare(*command, "--json")
+    assert first.exit_code == 0, first.stderr
+    summary = json.loads(first.stdout)
+    rows = {(r["row"], r["metric"]): r for r in summary["means"]}
+    assert rows["fm", "energy"]["n_groups"] == rows["identity", "energy"]["n_groups"] == 4
+    assert summary["settings"]["folds"]["1"] == {"held out": ["P1", "P2"]}
+    for name in ("scores.csv", "means.csv", "paired.csv", "summary.json", "flows.png", "flows.svg"):
+        assert (tmp_path / "study" / name).stat().st_size > 0
+    assert len(pd.read_csv(tmp_path / "study" / "scores.csv").query("row == 'fm'")) == 8
+    again = compare(*command)
+    assert "2 trainings, 2 of them done" in again.stderr
+    assert "trained in" not in again.stderr
+    assert "better on" in again.stderr
+
+
+def test_rows_from_elsewhere_stand_beside(cohort_file: Path, tmp_path: Path) -> None:
+    table = tmp_path / "paper.csv"
+    table.write_text("# source\nrow,part,metric,value\nthe paper,held out,energy,0.123\n")
+    command = [cohort_file, *KEYS, *SHORT, "--methods", "fm", "--folds", "2", "-o", tmp_path / "study"]
+    found = compare(*command, "--reference", table)
+    assert found.exit_code == 0, found.stderr
+    assert "the paper" in found.stderr
+    assert "0.123" in found.stderr
+    table.write_text("row,value\nthe paper,1\n")
+    refused = compare(*command, "--reference", table)
+    assert refused.exit_code == 2
+    assert "found no 'metric', 'part'" in refused.stderr or "found no 'part', 'metric'" in refused.stderr
+
+
+def test_a_dry_run_trains_nothing(cohort_file: Path, tmp_path: Path) -> None:
+    found = compare(cohort_file, *KEYS, "--seeds", 2, "--dry-run", "--json", "-o", tmp_path / "study")
+    assert found.exit_code == 0, found.stderr
+    assert len(json.loads(found.stdout)["jobs"]) == 2 * 4 * 2  # two methods by default, a fold per patient
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--methods", "mfn"], 2, "Did you mean"),
+        (["--folds", 9], 2, "between 2 and 4 folds"),
+        (["--by", "patien"], 3, 'obs["patien"]'),
+        (["--by", "patient", "--split-key", "patient"], 2, "`--by` or `--split-key`"),
+        (["--score-training", "x"], 2, "`--split-key` with `--score-training`"),
+        (["--metrics", "enrgy"], 2, "energy"),
+        (["--against", "nobody"], 2, "nobody"),
+        (["--arms", "nowhere.toml"], 2, "nowhere.toml"),
+        (["--set", "training.stepz=2"], 2, "Did you mean 'steps'"),
+    ],
+)
+def test_bad_input(cohort_file: Path, tmp_path: Path, options: list, code: int, message: str) -> None:
+    found = compare(cohort_file, *KEYS, *SHORT, *options, "-o", tmp_path / "study")
+    assert found.exit_code == code, found.stderr
+    assert message in " ".join(found.stderr.split())
