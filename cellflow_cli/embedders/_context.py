@@ -1,5 +1,6 @@
 """What an embedder hands to the velocity field."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -8,6 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cellflow_cli.types import PopulationBatch
+
+_MOST_NUMBERS = 2**24  # 64 MB in float32
 
 
 @runtime_checkable
@@ -40,6 +43,27 @@ class PooledContext:
     def merged(self) -> "PooledContext":
         """The mean vector, shape [1, e]."""
         return PooledContext(self.vector.mean(0, keepdim=True))
+
+
+def blockwise(
+    query: Callable[[Tensor, Tensor], Tensor],
+    x: Float[Tensor, "b n d"],
+    t: Float[Tensor, "b n"],
+    cost: int,
+) -> Float[Tensor, "b n e"]:
+    """A query of points that do not depend on one another, in blocks that bound its memory.
+
+    Args:
+        query: Called as `(x, t) -> [b, n, e]`.
+        x: Points.
+        t: Their times.
+        cost: Numbers that one point in each of the b populations holds on the way.
+    """
+    size = max(1, _MOST_NUMBERS // max(1, cost))
+    if x.shape[1] <= size:
+        return query(x, t)
+    parts = zip(x.split(size, dim=1), t.split(size, dim=1), strict=True)
+    return torch.cat([query(points, times) for points, times in parts], dim=1)
 
 
 def thinned(population: PopulationBatch, fewest: int) -> PopulationBatch:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cellflow_cli.catalog import Entry
-from cellflow_cli.embedders._context import thinned
+from cellflow_cli.embedders._context import blockwise, thinned
 from cellflow_cli.embedders._moments import Moments
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
@@ -57,6 +57,9 @@ class KernelContext:
         unnormalised kernels, so that it does not depend on the number of cells. Its logarithm is
         compressed because it falls with the square of the distance outside the population.
         """
+        return blockwise(self._query, x, t, cost=self.mask.numel())
+
+    def _query(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"]) -> Float[Tensor, "b n e"]:
         squared = torch.cdist(x, self.cells).square().masked_fill(~self.mask.unsqueeze(1), torch.inf)
         nearest = squared.amin(-1, keepdim=True)
         further = nearest - squared

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cellflow_cli.catalog import Entry
 from cellflow_cli.embedders._attention import attention
-from cellflow_cli.embedders._context import mean_and_spread, thinned
+from cellflow_cli.embedders._context import blockwise, mean_and_spread, thinned
 from cellflow_cli.embedders._graph import GraphEncoder
 from cellflow_cli.embedders._moments import Moments
 from cellflow_cli.errors import ConfigError
@@ -78,7 +78,8 @@ class AttentionContext:
 
     def query(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"]) -> Float[Tensor, "b n e"]:
         """What the heads found around each point, and the pooled vector."""
-        attended = self.owner.attend(x, t, self)
+        cost = self.owner.heads * self.mask.numel()
+        attended = blockwise(lambda x, t: self.owner.attend(x, t, self), x, t, cost)
         return torch.cat([attended, self.pooled.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
 
     def merged(self) -> "AttentionContext":

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from cellflow_cli.catalog import Catalog
 from cellflow_cli.embedders import draw
 from cellflow_cli.embedders.kernel import Kernel, KernelConfig
 from cellflow_cli.embedders.set_attention import SetAttention, SetAttentionConfig
@@ -85,6 +86,17 @@ def test_attention_without_queries_is_the_kernel(rng):
     found = attention.attend(x, t, attention(batch(cells))).view(1, 5, 2, -1)
     expected = kernel(batch(cells)).query(x, t).view(1, 5, 2, 6)
     assert torch.allclose(found[..., :5], expected[..., :5], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["kernel", "set-attention"])
+def test_blocks_of_points_change_nothing(rng, name, monkeypatch):
+    with scoped(rng):
+        embedder = Catalog("embedders").build(Catalog("embedders").choose(name), PLANE).double().eval()
+    context = embedder(batch(torch.randn(2, 300, 2, generator=rng).double()))
+    x, t = torch.randn(2, 50, 2, generator=rng).double(), torch.rand(2, 50, generator=rng).double()
+    whole = context.query(x, t)
+    monkeypatch.setattr("cellflow_cli.embedders._context._MOST_NUMBERS", 600 * 7 * 6)  # 7 points at a time
+    assert torch.allclose(context.query(x, t), whole, atol=1e-12)
 
 
 def test_a_random_number_of_cells_is_seen_in_training(rng):
