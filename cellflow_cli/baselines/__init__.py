@@ -1,6 +1,7 @@
 """What a method has to beat."""
 
-from cellflow_cli.baselines._baseline import Baseline
+from cellflow_cli.baselines._baseline import Baseline, BaselineInput
 from cellflow_cli.baselines._summaries import Summaries, summarise
+from cellflow_cli.baselines._types import TypeMeans
 
-__all__ = ["Baseline", "Summaries", "summarise"]
+__all__ = ["Baseline", "BaselineInput", "Summaries", "TypeMeans", "summarise"]

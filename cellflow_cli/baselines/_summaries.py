@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cellflow_cli.baselines._types import TypeMeans, type_means
 from cellflow_cli.types import Condition, Population, PopulationPair
 
 _FORMAT = 1
@@ -29,6 +30,7 @@ class Summaries:
         cells: Some cells of each population one after another, float32, shape [sum of k, d]; none
             in a light version.
         offsets: Cells of population i are rows `offsets[i]` to `offsets[i + 1]`, shape [p + 1].
+        types: Means per cell type; None where the training data named no types.
     """
 
     samples: tuple[tuple[str, ...], ...]
@@ -41,6 +43,7 @@ class Summaries:
     scale: Float[Tensor, " d"]
     cells: Float[Tensor, "s d"]
     offsets: Int[Tensor, " p1"]
+    types: TypeMeans | None = None
 
     def __post_init__(self) -> None:
         p, d = self.mean.shape
@@ -56,6 +59,7 @@ class Summaries:
             or self.std.shape != (p, d)
             or self.scale.shape != (d,)
             or len(self.offsets) != p + 1
+            or (self.types is not None and self.types.mean.shape[::2] != (p, d))
         ):
             raise ValueError("summaries of different numbers of populations or features")
 
@@ -91,6 +95,7 @@ class Summaries:
             "conditions": [
                 None if c is None else {"treatment": c.treatment, "dose": c.dose} for c in self.conditions
             ],
+            **({} if self.types is None else {"cell_types": list(self.types.names)}),
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -103,7 +108,8 @@ class Summaries:
             "scale",
             *(("cells", "offsets") if len(self.cells) else ()),
         )
-        return {name: getattr(self, name).numpy().copy() for name in names}
+        own = {name: getattr(self, name).numpy().copy() for name in names}
+        return own if self.types is None else {**own, **self.types.arrays()}
 
     @classmethod
     def empty(cls, n_features: int) -> "Summaries":
@@ -148,11 +154,16 @@ class Summaries:
             scale=_tensor(arrays["scale"], torch.float64),
             cells=_tensor(arrays.get("cells", np.zeros((0, d))), torch.float32),
             offsets=_tensor(arrays.get("offsets", np.zeros(p + 1)), torch.int64),
+            types=TypeMeans.from_parts(json["cell_types"], arrays) if json.get("cell_types") else None,
         )
 
 
 def summarise(
-    pairs: Sequence[PopulationPair], scale: Float[Tensor, " d"], rng: torch.Generator, n_cells: int = 300
+    pairs: Sequence[PopulationPair],
+    scale: Float[Tensor, " d"],
+    rng: torch.Generator,
+    n_cells: int = 300,
+    cell_types: Sequence[str] = (),
 ) -> Summaries:
     """Summaries of the training populations; a control shared by several pairs is kept once.
 
@@ -161,6 +172,7 @@ def summarise(
         scale: Training spread per feature, shape [d].
         rng: Draws which cells are kept.
         n_cells: Most cells kept of each population.
+        cell_types: Names of the one-hot `node_features` of the populations, if they have any.
     """
     if not pairs:
         raise ValueError("no pairs to summarise")
@@ -186,6 +198,7 @@ def summarise(
         scale=torch.as_tensor(scale).detach().cpu().double(),
         cells=torch.cat(kept).float(),
         offsets=torch.tensor([0, *(len(k) for k in kept)], dtype=torch.int64).cumsum(0),
+        types=type_means(populations, cell_types) if cell_types else None,
     )
 
 

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cellflow_cli.baselines._baseline import BaselineInput
 from cellflow_cli.baselines._summaries import Summaries
 from cellflow_cli.catalog import Entry
-from cellflow_cli.types import Condition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +20,10 @@ class Identity:
     """The prediction that a treatment does nothing."""
 
     def predict(
-        self,
-        control: Float[Tensor, "n d"],
-        sample: str,
-        condition: Condition,
-        summaries: Summaries,
-        rng: torch.Generator,
+        self, asked: BaselineInput, summaries: Summaries, rng: torch.Generator
     ) -> Float[Tensor, "n d"]:
         """The control cells, unchanged, shape [n, d]."""
-        return control
+        return asked.control
 
 
 def build(config: IdentityConfig) -> Identity:

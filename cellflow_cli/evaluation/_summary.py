@@ -6,28 +6,26 @@ from typing import Any
 
 import pandas as pd
 
-_CONDITION = ["group", "sample", "treatment", "dose"]
+from cellflow_cli.evaluation._lines import Lines, group_means
 
 
-def over_groups(
-    table: pd.DataFrame, rows: Sequence[str], metrics: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+def over_groups(lines: Lines, rows: Sequence[str], metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
     """For each row and metric: mean and sd over groups, groups with a value, conditions without."""
-    return {row: {metric: _over_groups(_lines(table, row, metric)) for metric in metrics} for row in rows}
+    return {row: {metric: _over_groups(lines.of(row, metric)) for metric in metrics} for row in rows}
 
 
-def by_group(table: pd.DataFrame, rows: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
+def by_group(lines: Lines, rows: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
     """For each group, row and metric: mean over its conditions that have a value, or None."""
-    means = {(row, metric): _group_means(_lines(table, row, metric)) for row in rows for metric in metrics}
+    means = {(row, metric): _group_means(lines.of(row, metric)) for row in rows for metric in metrics}
     return {
         str(group): {
             row: {metric: _number(means[row, metric].get(group)) for metric in metrics} for row in rows
         }
-        for group in dict.fromkeys(table["group"])
+        for group in dict.fromkeys(lines.table["group"])
     }
 
 
-def better_than(table: pd.DataFrame, baseline: str, best: Mapping[str, str]) -> dict[str, dict[str, int]]:
+def better_than(lines: Lines, baseline: str, best: Mapping[str, str]) -> dict[str, dict[str, int]]:
     """For each metric: on `k` of `n` groups the model's mean is better than the baseline's.
 
     Only conditions where both have a value count, so that a condition that one of them lacks does
@@ -35,26 +33,25 @@ def better_than(table: pd.DataFrame, baseline: str, best: Mapping[str, str]) -> 
     """
     found = {}
     for metric, wish in best.items():
-        pair = [_lines(table, row, metric).set_index(_CONDITION)["value"] for row in ("model", baseline)]
-        both = pd.concat(pair, axis=1, keys=["model", "baseline"]).dropna()
-        means = both.groupby(level="group").mean()
+        means = group_means(lines.beside({"model": "model", "baseline": baseline}, metric))
         better = [_better(m, b, wish) for m, b in zip(means["model"], means["baseline"], strict=True)]
         found[metric] = {"k": sum(better), "n": len(better)}
     return found
 
 
+def from_one(value: float) -> float:
+    """Distance of a ratio from one, |log value|: half and double are equally far; infinite at zero."""
+    return abs(math.log(value)) if value > 0 else math.inf
+
+
 def _better(value: float, rival: float, wish: str) -> bool:
-    if wish == "one":  # half and double are equally far from one
-        value, rival = (abs(math.log(v)) if v > 0 else math.inf for v in (value, rival))
+    if wish == "one":
+        value, rival = from_one(value), from_one(rival)
     return value > rival if wish == "high" else value < rival
 
 
-def _lines(table: pd.DataFrame, row: str, metric: str) -> pd.DataFrame:
-    return table[(table["row"] == row) & (table["metric"] == metric)]
-
-
 def _group_means(lines: pd.DataFrame) -> pd.Series:
-    return lines.dropna(subset=["value"]).groupby("group", sort=False)["value"].mean()
+    return lines["value"].dropna().groupby(level="group", sort=False).mean()
 
 
 def _over_groups(lines: pd.DataFrame) -> dict[str, Any]:

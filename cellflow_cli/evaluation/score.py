@@ -1,46 +1,27 @@
 """A prediction, the baselines and the noise floor held against the truth, condition by condition."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import anndata
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from cellflow_cli import rng
 from cellflow_cli.baselines import Summaries
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.data.transform import FeatureTransform
-from cellflow_cli.errors import ConfigError, DataError, MetricError, listed
-from cellflow_cli.evaluation._cells import Cells, Files
-from cellflow_cli.evaluation.align import Aligned, Alignment, align
-from cellflow_cli.evaluation.compute import compute
-from cellflow_cli.evaluation.floor import halves, some
+from cellflow_cli.errors import ConfigError, DataError, listed
+from cellflow_cli.evaluation._cells import Files
+from cellflow_cli.evaluation._condition import condition_records
+from cellflow_cli.evaluation._job import Job
+from cellflow_cli.evaluation.align import Alignment, align
 from cellflow_cli.evaluation.provenance import Provenance, read_provenance
 from cellflow_cli.evaluation.scores import Scores
-from cellflow_cli.metrics import Comparison, MetricValue
 
 Progress = Callable[[int, int, str], None]
 _NAME_MODEL = "Name the model with `--model`."
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Job:
-    """What stays the same for all conditions."""
-
-    files: Files
-    summaries: Summaries
-    scale: Float[Tensor, " d"] | None
-    metrics: tuple[str, ...]
-    baselines: dict[str, Any]
-    max_cells: int
-    all_cells: bool
-    seed: int
-    controls: dict[tuple[str, ...], Cells] = field(default_factory=dict)
 
 
 def score(
@@ -53,6 +34,7 @@ def score(
     baselines: Sequence[str] | None = None,
     max_cells: int = 2500,
     all_cells: bool = False,
+    floor_splits: int = 5,
     seed: int = 0,
     device: torch.device | None = None,
     scale: bool | None = None,
@@ -63,7 +45,9 @@ def score(
     Populations are paired by sample columns, treatment and dose. All rows of a condition see the
     same target and the same number of cells: half of the measured cells, at most `max_cells` and
     at most as many as were predicted. The floor is the other half of the measured cells as
-    prediction. Subsamples are drawn from the seed, the sample and the condition.
+    prediction, the mean over several random splits of which the first gives the target of all
+    other rows. Where the flow lives on components there is a row `truth-decoded`: that other half
+    sent through the decoder. Subsamples are drawn from the seed, the sample and the condition.
 
     Args:
         predicted: Output of `cellflow predict`; reads X, `obsm["X_pca"]`, obs and `uns["cellflow"]`.
@@ -75,6 +59,7 @@ def score(
         max_cells: Most cells on either side of a comparison.
         all_cells: Hold against all measured cells and not against half of them, as published tables
             often do; then no cells are left for the floor.
+        floor_splits: Random splits that the floor is the mean of; each costs as much as one more row.
         seed: For the subsamples.
         device: Where metrics are computed (exact transport stays on the CPU); default: the CPU.
         scale: Divide flow features by their training spread; default: yes unless they are components.
@@ -86,6 +71,8 @@ def score(
     """
     if max_cells < 2:
         raise ConfigError(f"Expected `max_cells` to be at least 2, found {max_cells!r} (`--max-cells`).")
+    if floor_splits < 1:
+        raise ConfigError(f"Expected `floor_splits` to be at least 1, found {floor_splits!r}.")
     names, rivals = _known("metrics", metrics), _known("baselines", baselines)
     provenance = read_provenance(predicted)
     transform = transform or provenance.transform
@@ -95,14 +82,17 @@ def score(
     alignment = align(predicted.obs, truth.obs, provenance.spec)
     device = device or torch.device("cpu")
     scaled = transform.kind != "pca" if scale is None else scale
-    job = _Job(
+    job = Job(
         files=Files(predicted, truth, transform, device),
+        pairs=alignment.pairs,
+        cell_type_key=provenance.spec.cell_type_key,
         summaries=summaries,
         scale=_scale(transform, summaries, device) if scaled else None,
         metrics=names,
         baselines={name: _baseline(name) for name in rivals},
         max_cells=max_cells,
         all_cells=all_cells,
+        floor_splits=floor_splits,
         seed=seed,
     )
     seen = _seen(alignment, provenance, summaries)
@@ -110,11 +100,11 @@ def score(
     for done, pair in enumerate(alignment.pairs):
         if on_progress:
             on_progress(done, len(alignment.pairs), f"{pair.name}, {pair.condition.label}")
-        records += _condition_records(pair, job)
+        records += condition_records(pair, job)
     if on_progress:
         on_progress(len(alignment.pairs), len(alignment.pairs), "")
     return Scores(
-        table=pd.DataFrame(records, columns=Scores.COLUMNS),
+        table=pd.DataFrame(records, columns=[*Scores.COLUMNS, "se"]),
         metrics=names,
         baselines=rivals,
         settings=_settings(job, provenance),
@@ -123,70 +113,6 @@ def score(
         seen_in_training=seen,
         warnings=_warnings(summaries, alignment, seen),
     )
-
-
-def _condition_records(pair: Aligned, job: _Job) -> list[tuple[Any, ...]]:
-    n_measured = len(pair.target) if job.all_cells else len(pair.target) // 2
-    n = min(n_measured, job.max_cells, len(pair.predicted), len(pair.control) or len(pair.predicted))
-    draw = (pair.name, pair.condition.label)
-    measured = rng.stream(job.seed, "evaluation", *draw, "truth")
-    floor: Cells | str = "all measured cells are compared, none are left for a floor"
-    if job.all_cells:
-        target_rows = some(pair.target, n, measured)
-    else:
-        target_rows, other_rows = halves(pair.target, n, measured)
-        floor = job.files.of_truth(other_rows)
-    predicted_rows = some(pair.predicted, n, rng.stream(job.seed, "evaluation", *draw, "predicted"))
-    target = job.files.of_truth(target_rows)
-    control = _controls(pair, job)
-    rows: dict[str, Cells | str] = {"model": job.files.of_prediction(predicted_rows)}
-    for name in job.baselines:
-        rows[name] = _baseline_cells(name, pair, control.take(n), job)
-    rows["floor"] = floor
-    found = []
-    for row, cells in rows.items():
-        values = _row_values(cells, target, control, job)
-        head = (pair.name, pair.group, pair.condition.treatment, pair.condition.dose, row)
-        found += [(*head, metric, v.value, v.reason, n) for metric, v in values.items()]
-    return found
-
-
-def _row_values(cells: Cells | str, target: Cells, control: Cells, job: _Job) -> dict[str, MetricValue]:
-    if isinstance(cells, str):
-        return dict.fromkeys(job.metrics, MetricValue(None, cells))
-    if not len(target.flow):
-        return dict.fromkeys(job.metrics, MetricValue(None, "fewer than two measured cells: no halves"))
-    flow = [
-        c.flow.double() if job.scale is None else c.flow.double() / job.scale
-        for c in (cells, target, control)
-    ]
-    comparison = Comparison(
-        predicted=flow[0], target=flow[1], control=flow[2],
-        predicted_genes=cells.genes, target_genes=target.genes, control_genes=control.genes,
-    )  # fmt: skip
-    return compute(job.metrics, comparison)
-
-
-def _controls(pair: Aligned, job: _Job) -> Cells:
-    """Control cells of the sample in random order, at most `max_cells` of them."""
-    if pair.sample not in job.controls:
-        rows = some(pair.control, job.max_cells, rng.stream(job.seed, "evaluation", pair.name, "control"))
-        load = job.files.of_truth if pair.control_in_truth else job.files.of_prediction
-        job.controls.clear()  # pairs come sorted by sample: one sample's controls in memory are enough
-        job.controls[pair.sample] = load(rows)
-    return job.controls[pair.sample]
-
-
-def _baseline_cells(name: str, pair: Aligned, control: Cells, job: _Job) -> Cells | str:
-    """Cells that a baseline predicts, or why it has no answer."""
-    if not len(pair.control):
-        return "no control cells of the sample in either file"
-    generator = rng.stream(job.seed, "evaluation", pair.name, pair.condition.label, name)
-    try:
-        flow = job.baselines[name].predict(control.flow, pair.name, pair.condition, job.summaries, generator)
-    except MetricError as error:
-        return str(error)
-    return control if flow is control.flow else job.files.decoded(flow)
 
 
 def _scale(transform: FeatureTransform, summaries: Summaries, device: torch.device) -> Tensor:
@@ -256,11 +182,12 @@ def _warnings(summaries: Summaries, alignment: Alignment, seen: Sequence[str]) -
     return tuple(found)
 
 
-def _settings(job: _Job, provenance: Provenance) -> dict[str, Any]:
+def _settings(job: Job, provenance: Provenance) -> dict[str, Any]:
     transform = job.files.transform
     return {
         "max_cells": job.max_cells,
         "all_cells": job.all_cells,
+        "floor_splits": 0 if job.all_cells else job.floor_splits,
         "seed": job.seed,
         "scaled": job.scale is not None,
         "features": transform.features,

@@ -10,7 +10,12 @@ import pandas as pd
 
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import OutputError, listed
+from cellflow_cli.evaluation._lines import DECODED, Lines
 from cellflow_cli.evaluation._summary import better_than, by_group, over_groups
+from cellflow_cli.evaluation.collapse import collapse
+from cellflow_cli.evaluation.intervals import intervals
+from cellflow_cli.evaluation.normalised import normalised
+from cellflow_cli.evaluation.regimes import regimes
 from cellflow_cli.files import check_writable, replaced_folder
 
 TABLE_FILE = "scores.csv"
@@ -23,8 +28,9 @@ class Scores:
 
     Attributes:
         table: One line per sample, condition, row and metric, with the columns `COLUMNS`. `row` is
-            model, the name of a baseline, or floor; `value` is NaN where `reason` says why it could
-            not be computed; `n` is the number of cells on either side.
+            model, the name of a baseline, truth-decoded, or floor; `value` is NaN where `reason` says
+            why it could not be computed; `n` is the number of cells on either side. A further column
+            `se` holds the standard error of the floor over its splits.
         metrics: Names of the metrics.
         baselines: Names of the baselines.
         settings: What the numbers depend on: cells, seed, scaling, features, the model.
@@ -58,7 +64,8 @@ class Scores:
     @property
     def rows(self) -> tuple[str, ...]:
         """Rows of every condition, in order."""
-        return ("model", *self.baselines, "floor")
+        decoded = (DECODED,) if (self.table["row"] == DECODED).any() else ()
+        return ("model", *self.baselines, *decoded, "floor")
 
     @property
     def unmatched(self) -> dict[str, list[str]]:
@@ -73,6 +80,12 @@ class Scores:
                 and `n_missing`, the conditions without a value, with the first `reason`.
             better_than: For each baseline and metric, on `k` of `n` groups the model is better,
                 over the conditions where both have a value.
+            intervals: For each baseline and metric the difference model minus baseline, with a
+                bootstrap interval over groups (see `intervals`).
+            normalised: For the model, each baseline and metric the way from the null to the floor
+                that is covered (see `normalised`).
+            regimes: Means by size of the real effect (see `regimes`).
+            collapse: Variance of predicted over measured cells (see `collapse`).
             groups: For each group, row and metric the mean over its conditions.
             metrics: For each metric its definition, best value and space.
             settings, unmatched, seen_in_training, warnings: As in the attributes; n_conditions.
@@ -80,10 +93,15 @@ class Scores:
         entries = {name: Catalog("metrics").load(name) for name in self.metrics}
         definitions = Catalog("metrics").summaries()
         best = {name: entry.best for name, entry in entries.items()}
+        lines, seed = Lines(self.table), int(self.settings.get("seed", 0))
         return {
-            "rows": over_groups(self.table, self.rows, self.metrics),
-            "better_than": {name: better_than(self.table, name, best) for name in self.baselines},
-            "groups": by_group(self.table, self.rows, self.metrics),
+            "rows": over_groups(lines, self.rows, self.metrics),
+            "better_than": {name: better_than(lines, name, best) for name in self.baselines},
+            "intervals": {name: intervals(lines, name, best, seed) for name in self.baselines},
+            "normalised": normalised(lines, [row for row in self.rows if row != "floor"], best),
+            "regimes": regimes(lines, self.rows, self.metrics),
+            "collapse": collapse(lines, self.settings.get("prediction", {}).get("fraction_clipped")),
+            "groups": by_group(lines, self.rows, self.metrics),
             "metrics": {
                 name: {"definition": definitions[name], "best": entry.best, "space": entry.space}
                 for name, entry in entries.items()

@@ -1,7 +1,7 @@
 """What a metric is given, what it answers, and how it is entered in the catalog."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -10,9 +10,14 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from cellflow_cli.metrics._correlation import FeatureCorrelations, feature_correlations
-from cellflow_cli.metrics._distances import euclidean
+from cellflow_cli.metrics._differential import DifferentialFeatures, differential_features
+from cellflow_cli.metrics._distances import euclidean, euclidean_blocks
 
 T = TypeVar("T")
+Distances = Literal["between", "within_predicted", "within_target"]
+
+# Entries of a distance matrix that is kept for the next metric: 200 MB, 5,000 x 5,000 cells.
+MOST_KEPT = 5_000 * 5_000
 
 
 class MetricValue(NamedTuple):
@@ -32,7 +37,8 @@ class Comparison:
     """Predicted and measured cells of one condition, with the distance matrices that metrics share.
 
     Everything is float64, on the device it came from. A matrix is computed when the first metric
-    asks for it and then kept: 8 n m bytes each, 50 MB for 2,500 cells and 200 MB for 5,000.
+    asks for it and then kept: 8 n m bytes each, 50 MB for 2,500 cells and 200 MB for 5,000. Larger
+    ones are never whole in memory: sums go over `blocks`, which are computed anew each time.
 
     Attributes:
         predicted, target, control: Cells in the feature space of the flow, in the units the metrics
@@ -40,6 +46,8 @@ class Comparison:
             [m, d], [k, d].
         predicted_genes, target_genes, control_genes: The same cells as genes or markers, unscaled,
             shapes [n, g], [m, g], [k, g]. They default to the flow features.
+        other_targets: Mean measured cells of the same sample under each other condition, in the
+            units of `target`, shape [o, d]; None where they are not known.
     """
 
     predicted: Float[Tensor, "n d"]
@@ -48,6 +56,7 @@ class Comparison:
     predicted_genes: Float[Tensor, "n g"] | None = None
     target_genes: Float[Tensor, "m g"] | None = None
     control_genes: Float[Tensor, "k g"] | None = None
+    other_targets: Float[Tensor, "o d"] | None = None
     _memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _lock: Any = field(default_factory=threading.RLock, init=False, repr=False)
 
@@ -64,6 +73,10 @@ class Comparison:
             widths = {getattr(self, f"{role}{kind}").shape[1] for role in ("predicted", "target", "control")}
             if len(widths) != 1:
                 raise ValueError(f"predicted, target and control differ in width: {sorted(widths)}")
+        if self.other_targets is not None:
+            object.__setattr__(self, "other_targets", self.other_targets.double())
+            if self.other_targets.shape[1:] != self.target.shape[1:]:
+                raise ValueError(f"other targets need the shape [o, {self.target.shape[1]}]")
 
     @property
     def between(self) -> Float64[Tensor, "n m"]:
@@ -80,6 +93,21 @@ class Comparison:
         """Euclidean distances among target cells, shape [m, m]."""
         return self._once("within_target", lambda: euclidean(self.target, self.target))
 
+    def blocks(self, which: Distances) -> Iterator[Float64[Tensor, "k m"]]:
+        """Rows of `between`, `within_predicted` or `within_target`, block by block.
+
+        Of the kept matrix where it is small enough to be kept, otherwise computed for this walk.
+        """
+        x, y = {
+            "between": (self.predicted, self.target),
+            "within_predicted": (self.predicted, self.predicted),
+            "within_target": (self.target, self.target),
+        }[which]
+        if len(x) * len(y) <= MOST_KEPT:
+            yield getattr(self, which)
+        else:
+            yield from euclidean_blocks(x, y)
+
     @property
     def genes(self) -> tuple[Tensor, Tensor, Tensor]:
         """Predicted, target and control cells as genes or markers."""
@@ -93,6 +121,11 @@ class Comparison:
         """Feature-feature correlations of predicted and target cells."""
         predicted, target, _ = self.genes
         return self._once("correlations", lambda: feature_correlations(predicted, target))
+
+    @property
+    def differential(self) -> DifferentialFeatures:
+        """Changes of genes or markers against the control cells."""
+        return self._once("differential", lambda: differential_features(*self.genes))
 
     def non_finite(self) -> str:
         """Which of the cells hold NaN or infinite values, as text; empty if none do."""

@@ -1,5 +1,7 @@
 """Euclidean distances between two sets of cells, in float64."""
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
@@ -13,9 +15,22 @@ def euclidean(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float64[Tenso
 
     By differences, not by the expansion into products, which leaves 1e-8 where cells coincide:
     then no metric would be exactly zero on equal sets. It costs 1.0 s instead of 0.26 s for
-    5,000 x 5,000 cells of 43 features on one core, beside some 20 s of exact transport.
+    5,000 x 5,000 cells of 43 features on one core, beside some 5 s of exact transport.
     """
     return torch.cdist(x.double(), y.double(), compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def euclidean_blocks(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Iterator[Float64[Tensor, "k m"]]:
+    """Blocks of rows of Euclidean distances, for more cells than a matrix could be kept of.
+
+    By the expansion into products, four times as fast as by differences: 4 s instead of 16 s for
+    20,000 x 20,000 cells. It is wrong by up to 1e-7 of the spread where cells nearly coincide, which
+    no mean over so many pairs shows; a common mean is taken off first, since it would add to that.
+    """
+    centre = y.double().mean(0)
+    y = y.double() - centre
+    for rows in x.split(_ROWS):
+        yield torch.cdist(rows.double() - centre, y, compute_mode="use_mm_for_euclid_dist")
 
 
 def distance_sum(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float64[Tensor, ""]:

@@ -1,35 +1,109 @@
 """Exact optimal transport cost between equally weighted cells."""
 
 import numpy as np
-import ot
+import torch
 from jaxtyping import Float64
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from cellflow_cli.errors import MetricError
+from cellflow_cli.metrics._comparison import Comparison
+from cellflow_cli.metrics._distances import euclidean
+from cellflow_cli.metrics._subsample import MOST_CELLS, at_most
+
+# From here on the assignment is quicker: 0.25 s instead of 0.65 s for 1,500 cells on one core.
+FEWEST_ASSIGNED = 256
+_STRENGTH = 0.05
+_SWEEPS = 50
 
 # POT's default of 100,000 pivots gives up on 5,000 cells and returns a cost that is too high.
 MAX_PIVOTS = 10_000_000
 
 
+def distances(comparison: Comparison) -> tuple[Float64[Tensor, "n m"], str]:
+    """Euclidean distances from predicted to target cells, at most 5,000 of each, and a remark.
+
+    Returns:
+        Matrix of shape [n, m], and how many cells it holds if not all of them.
+    """
+    n, m = len(comparison.predicted), len(comparison.target)
+    if max(n, m) <= MOST_CELLS:
+        return comparison.between, ""
+    predicted, target = at_most(comparison.predicted), at_most(comparison.target)
+    remark = f"on {len(predicted):,} of {n:,} predicted and {len(target):,} of {m:,} target cells"
+    return euclidean(predicted, target), remark
+
+
 def exact_cost(cost: Float64[Tensor, "n m"]) -> float:
-    r"""Least transport cost, `min_P <P, cost>` with marginals 1/n and 1/m, by network simplex on the CPU.
+    r"""Least transport cost, `min_P <P, cost>` with marginals 1/n and 1/m, on the CPU.
+
+    Equal numbers of cells have an optimal plan that is a permutation, found by shortest augmenting
+    paths; other ones are solved by the network simplex. Both are exact: the least costs agree to
+    rounding.
 
     Args:
-        cost: Cost matrix, shape [n, m].
+        cost: Cost matrix, finite, shape [n, m].
 
     Raises:
-        MetricError: If the solver stops before it has proved its plan optimal.
+        MetricError: If the simplex stops before it has proved its plan optimal.
 
     Source: Bonneel et al. (2011), Displacement interpolation using Lagrangian mass transport,
-    through POT's `emd2`.
+    through POT's `emd2`; Crouse (2016), On implementing 2D rectangular assignment algorithms, through
+    SciPy's `linear_sum_assignment`.
     """
     n, m = cost.shape
     matrix = np.ascontiguousarray(cost.detach().cpu().numpy())
+    if n == m >= FEWEST_ASSIGNED:
+        return _assigned(matrix)
+    import ot  # takes a second or two, which equal numbers of cells need not wait for
+
+    largest = float(np.abs(matrix).max()) or 1.0  # its tolerances are absolute: tiny units would be zero
     weights = np.full(n, 1 / n), np.full(m, 1 / m)
-    value, log = ot.emd2(*weights, matrix, numItermax=MAX_PIVOTS, log=True, center_dual=False)
+    value, log = ot.emd2(*weights, matrix / largest, numItermax=MAX_PIVOTS, log=True, center_dual=False)
     if log["warning"] is not None:
         raise MetricError(
             f"Expected an optimal transport plan of {n} x {m} cells, found that the solver stopped "
             f"after {MAX_PIVOTS:,} pivots: {log['warning']} Compare fewer cells with `--max-cells`."
         )
-    return float(value)
+    return float(value) * largest
+
+
+def _assigned(cost: np.ndarray) -> float:
+    r"""Mean cost of the best permutation.
+
+    Taking a number off each row and off each column leaves the best permutation as it is. With nearly
+    optimal numbers the paths become short: those of entropic transport make it three times as fast.
+    """
+    rows, columns = _potentials(cost)
+    reduced = cost - rows[:, None]
+    reduced -= columns
+    return float(cost[linear_sum_assignment(reduced)].mean())
+
+
+def _potentials(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r"""Numbers f, g with f_i + g_j near cost_ij where mass flows; minima where that does not converge.
+
+    f = min_j cost_ij + e log u,  g = min_i (cost_ij - f_i) + e log v,  u = 1 / K v,  v = 1 / K^T u
+
+    with K = exp(-(cost_ij - minima) / e) and e a twentieth of the mean of what minima leave.
+
+    Source: Cuturi (2013), Sinkhorn distances: lightspeed computation of optimal transport.
+    """
+    rows = cost.min(1)
+    kernel = cost - rows[:, None]
+    columns = kernel.min(0)
+    kernel -= columns
+    strength = _STRENGTH * kernel.mean()
+    if strength == 0:
+        return rows, columns
+    kernel /= -strength
+    np.exp(kernel, out=kernel)
+    k, v = torch.from_numpy(kernel), torch.ones(len(columns), dtype=torch.float64)
+    u = torch.ones(len(rows), dtype=torch.float64)
+    for _ in range(_SWEEPS):
+        u = 1 / (k @ v)
+        v = 1 / (k.T @ u)
+    f, g = (strength * x.log().numpy() for x in (u, v))
+    if not (np.isfinite(f).all() and np.isfinite(g).all()):
+        return rows, columns
+    return rows + f, columns + g

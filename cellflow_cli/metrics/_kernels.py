@@ -1,6 +1,6 @@
-"""Means of Gaussian kernels over a matrix of distances."""
+"""Means of Gaussian kernels over matrices of distances."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float64
@@ -11,11 +11,12 @@ from torch import Tensor
 _ENTRIES = 1 << 16
 
 
-def kernel_sum(distances: Float64[Tensor, "n m"], gammas: Sequence[float]) -> float:
-    """Sum over all entries of exp(-gamma distance^2), averaged over the gammas."""
-    total = torch.zeros((), dtype=torch.float64, device=distances.device)
-    for rows in distances.split(max(1, _ENTRIES // max(1, distances.shape[1]))):
-        negative = -rows.square()
-        for gamma in gammas:
-            total = total + torch.exp(negative * gamma).sum()
+def kernel_sum(blocks: Iterable[Float64[Tensor, "n m"]], gammas: Sequence[float]) -> float:
+    """Sum over all entries of all blocks of exp(-gamma distance^2), averaged over the gammas."""
+    total = torch.zeros((), dtype=torch.float64)
+    for distances in blocks:
+        for rows in distances.split(max(1, _ENTRIES // max(1, distances.shape[1]))):
+            negative = -rows.square()
+            for gamma in gammas:
+                total = total.to(rows.device) + torch.exp(negative * gamma).sum()
     return float(total) / len(gammas)

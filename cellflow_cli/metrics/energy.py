@@ -1,5 +1,7 @@
 """Energy distance, unbiased, Euclidean."""
 
+from collections.abc import Iterator
+
 from jaxtyping import Float, Float64
 from torch import Tensor
 
@@ -43,11 +45,15 @@ def energy(comparison: Comparison) -> MetricValue:
     if min(n, m) < 2:
         return MetricValue(None, f"needs two cells or more, found {n} predicted and {m} target")
     value = (
-        2 * comparison.between.mean()
-        - comparison.within_predicted.sum() / (n * (n - 1))
-        - comparison.within_target.sum() / (m * (m - 1))
+        2 * _sum(comparison.blocks("between")) / (n * m)
+        - _sum(comparison.blocks("within_predicted")) / (n * (n - 1))
+        - _sum(comparison.blocks("within_target")) / (m * (m - 1))
     )
-    return MetricValue(float(value))
+    return MetricValue(value)
+
+
+def _sum(blocks: Iterator[Float64[Tensor, "n m"]]) -> float:
+    return sum(float(block.sum()) for block in blocks)
 
 
 METRIC = Metric(energy, best="low", symmetric=True)

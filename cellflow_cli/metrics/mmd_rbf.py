@@ -25,11 +25,11 @@ def mmd_rbf(comparison: Comparison) -> MetricValue:
     Source: Gretton et al. (2012), A kernel two-sample test, equation 5; bandwidths of Atanackovic
     et al. (2025), Meta Flow Matching, and of Bunne et al. (2023), CellOT.
     """
-    n, m = comparison.between.shape
+    n, m = len(comparison.predicted), len(comparison.target)
     value = (
-        kernel_sum(comparison.within_predicted, GAMMAS) / (n * n)
-        + kernel_sum(comparison.within_target, GAMMAS) / (m * m)
-        - 2 * kernel_sum(comparison.between, GAMMAS) / (n * m)
+        kernel_sum(comparison.blocks("within_predicted"), GAMMAS) / (n * n)
+        + kernel_sum(comparison.blocks("within_target"), GAMMAS) / (m * m)
+        - 2 * kernel_sum(comparison.blocks("between"), GAMMAS) / (n * m)
     )
     return MetricValue(value)
 

@@ -1,5 +1,8 @@
 """Total predicted over total real variance: below one where a prediction collapses."""
 
+from jaxtyping import Float64
+from torch import Tensor
+
 from cellflow_cli.metrics._comparison import Comparison, Metric, MetricValue
 
 
@@ -14,13 +17,18 @@ def variance_ratio(comparison: Comparison) -> MetricValue:
     Returns:
         Zero or more, best is one; undefined below two cells or without real variance.
     """
-    n, m = len(comparison.predicted), len(comparison.target)
+    return ratio_of_variances(comparison.predicted, comparison.target)
+
+
+def ratio_of_variances(predicted: Float64[Tensor, "n d"], target: Float64[Tensor, "m d"]) -> MetricValue:
+    """The ratio for any two sets of cells, or why there is none."""
+    n, m = len(predicted), len(target)
     if min(n, m) < 2:
         return MetricValue(None, f"needs two cells or more, found {n} predicted and {m} target")
-    real = float(comparison.target.var(0).sum())
+    real = float(target.var(0).sum())
     if real == 0:
         return MetricValue(None, "the target cells have no variance")
-    return MetricValue(float(comparison.predicted.var(0).sum()) / real)
+    return MetricValue(float(predicted.var(0).sum()) / real)
 
 
 METRIC = Metric(variance_ratio, best="one", symmetric=False)

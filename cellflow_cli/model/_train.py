@@ -302,7 +302,12 @@ class _Training:
             shape=method.shape,
             vocabulary=self.vocabulary,
             split=self.plan.split,
-            summaries=summarise(self.pairs, self.unit.cpu(), stream(config.seed, "summaries")),
+            summaries=summarise(
+                self.pairs,
+                self.unit.cpu(),
+                stream(config.seed, "summaries"),
+                cell_types=self.vocabulary.cell_types,
+            ),
             history=history,
             run=facts,
         )

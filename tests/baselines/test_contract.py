@@ -5,13 +5,14 @@ import contextlib
 import pytest
 import torch
 
-from cellflow_cli.baselines import Summaries, summarise
+from cellflow_cli.baselines import BaselineInput, Summaries, summarise
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import MetricError
 from cellflow_cli.types import Condition, Population, PopulationPair
 
 NAMES = Catalog("baselines").names()
 KNOWN = Condition("drug", 0.5)
+TYPES = torch.eye(2).repeat(15, 1)
 
 
 def build(name):
@@ -27,18 +28,23 @@ def draw(seed, n=30, d=4):
 def summaries():
     pairs = []
     for i, patient in enumerate(("P1", "P2", "P3")):
-        source = Population(sample=(patient,), group=patient, cells=draw(i))
-        target = Population(sample=(patient,), group=patient, cells=draw(i + 10) + 2, condition=KNOWN)
+        facts = {"sample": (patient,), "group": patient, "node_features": TYPES}
+        source = Population(**facts, cells=draw(i))
+        target = Population(**facts, cells=draw(i + 10) + 2, condition=KNOWN)
         pairs.append(PopulationPair(source=source, target=target))
-    return summarise(pairs, torch.ones(4), torch.Generator().manual_seed(0))
+    rng = torch.Generator().manual_seed(0)
+    return summarise(pairs, torch.ones(4), rng, cell_types=("B", "T"))
 
 
 def predict(name, control, condition, summaries):
-    return build(name).predict(control, "P9", condition, summaries, torch.Generator().manual_seed(0))
+    types = tuple("BT"[i % 2] for i in range(len(control)))
+    asked = BaselineInput(control=control, sample="P9", condition=condition, cell_types=types)
+    return build(name).predict(asked, summaries, torch.Generator().manual_seed(0))
 
 
 def test_the_ones_we_promise_are_there():
-    assert {"identity", "mean-shift"} <= set(NAMES)
+    promised = {"identity", "mean-shift", "mean-shift-per-type", "nearest-sample", "ridge"}
+    assert promised | {"ot-neighbour", "pooled-treated"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -61,6 +67,31 @@ def test_too_little_knowledge_gives_cells_or_a_reason(name, case, summaries):
     condition = Condition("?") if case == "unknown condition" else KNOWN
     with contextlib.suppress(MetricError):
         assert predict(name, draw(5), condition, known).shape == (30, 4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_condition_is_named(name, summaries):
+    if name != "identity":
+        with pytest.raises(MetricError, match=r"under 'other', found 'drug 0.5'"):
+            predict(name, draw(5), Condition("other"), summaries)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("n", [1, 2, 200])
+def test_any_number_of_cells(name, n, summaries):
+    assert predict(name, draw(5, n), KNOWN, summaries).shape == (n, 4)
+
+
+@pytest.mark.parametrize("name", ["ot-neighbour", "pooled-treated"])
+def test_those_that_need_cells_name_the_option_that_brings_them(name, summaries):
+    with pytest.raises(MetricError, match="--model MODEL"):
+        predict(name, draw(5), KNOWN, summaries.light())
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"ot-neighbour", "pooled-treated"}))
+def test_the_others_need_no_cells(name, summaries):
+    light = predict(name, draw(5), KNOWN, summaries.light())
+    assert torch.equal(light, predict(name, draw(5), KNOWN, summaries))
 
 
 @pytest.mark.gpu

@@ -1,6 +1,7 @@
 """Summaries: what is kept, and that they survive JSON, arrays and an h5ad file."""
 
 import json
+from dataclasses import replace
 
 import anndata
 import numpy as np
@@ -103,6 +104,49 @@ def test_an_h5ad_file_brings_everything_back(tmp_path):
 def test_a_light_version_holds_no_cells():
     assert "cells" not in summary().light().arrays()
     assert len(summary().light().cells_of(0)) == 0
+
+
+def typed(n_cells=300):
+    """One pair of three types, the last of them absent from the treated cells."""
+    hot = torch.eye(3)[torch.arange(60) % 3]
+    source = Population(sample=("P1",), group="P1", cells=draw(0, 60), node_features=hot)
+    target = Population(
+        sample=("P1",), group="P1", cells=draw(1, 60), node_features=torch.eye(3)[torch.arange(60) % 2],
+        condition=Condition("drug"),
+    )  # fmt: skip
+    pair = PopulationPair(source=source, target=target)
+    return summarise([pair], torch.ones(3), torch.Generator(), n_cells, cell_types=("B", "NK", "T"))
+
+
+def test_means_per_cell_type_are_of_all_cells():
+    types = typed(n_cells=5).types
+    assert types.names == ("B", "NK", "T")
+    assert types.n_cells.tolist() == [[20, 20, 20], [30, 30, 0]]
+    torch.testing.assert_close(types.mean[0, 1], draw(0, 60).double()[1::3].mean(0))
+    torch.testing.assert_close(types.mean[1, 0], draw(1, 60).double()[::2].mean(0))
+    assert types.mean[1, 2].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("light", [False, True])
+def test_cell_types_come_back_and_older_summaries_have_none(light):
+    found = typed().light() if light else typed()
+    text = json.loads(json.dumps(found.to_json()))
+    again = Summaries.from_parts(text, found.arrays())
+    assert again.types.names == found.types.names
+    assert torch.equal(again.types.mean, found.types.mean)
+    assert torch.equal(again.types.n_cells, found.types.n_cells)
+    older = Summaries.from_parts({k: v for k, v in text.items() if k != "cell_types"}, found.arrays())
+    assert older.types is None
+    assert "cell_types" not in older.to_json()
+    with pytest.raises(ValueError, match="lack type_mean"):
+        Summaries.from_parts(text, {k: v for k, v in found.arrays().items() if k != "type_mean"})
+
+
+def test_cell_types_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"shape \(0, 0\) for 1 names"):
+        summarise(pairs(), torch.ones(3), torch.Generator(), cell_types=("B",))
+    with pytest.raises(ValueError, match="different numbers"):
+        replace(summary(), types=typed().types)
 
 
 def test_broken_parts_are_refused():

@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from cellflow_cli.catalog import Catalog
 from cellflow_cli.cli._command import command
 from cellflow_cli.cli.evaluate import evaluate
 
@@ -35,14 +36,15 @@ def test_table_files_and_comparison(files):
     text = result.stderr
     assert "Mean over 2 groups (6 conditions, 30 cells a side, features scaled)" in text
     header = next(line for line in text.splitlines() if line.split()[:1] == ["metric"])
-    assert header.split() == ["metric", "best", "model", "identity", "mean-shift", "floor"]
+    baselines = Catalog("baselines").names()
+    assert header.split() == ["metric", "best", "model", *baselines, "floor"]
     assert "Better than mean-shift on (groups): energy" in text
     assert "2 of 2" in text
     assert "1/6 P4, drug 0.1" in text  # plain progress, since this is no terminal
     assert str(files / "report" / "scores.csv") in text
     table = pd.read_csv(files / "report" / "scores.csv")
     assert set(table["metric"]) == {"energy", "r2-mean", "variance-ratio"}
-    assert set(table["row"]) == {"model", "identity", "mean-shift", "floor"}
+    assert set(table["row"]) == {"model", *baselines, "floor"}
 
 
 def test_one_json_object_and_quiet(files):

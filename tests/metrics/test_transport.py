@@ -75,6 +75,43 @@ def test_equal_sets_are_at_distance_zero():
     assert w2(compared(x, x.flip(0))).value == 0
 
 
+def test_both_solvers_know_sorting_translations_and_planted_permutations():
+    """300 cells are assigned, 200 above went through the simplex."""
+    assert _exact_ot.FEWEST_ASSIGNED in range(200, 301)
+    x, y = cells(300, 1, 10), 2 * cells(300, 1, 11) + 1
+    gaps = (x.flatten().sort().values - y.flatten().sort().values).abs()
+    assert w1(compared(x, y)).value == pytest.approx(float(gaps.mean()), rel=1e-12)
+    assert w2(compared(x, y)).value == pytest.approx(float(gaps.square().mean().sqrt()), rel=1e-12)
+    x = 0.5 * cells(300, 3, 12)
+    y = x.exp() + x
+    planted = float((y - x).square().sum(1).mean().sqrt())
+    assert w2(compared(x, y.flip(0))).value == pytest.approx(planted, rel=1e-12)
+    assert w1(compared(x, x.flip(0) + 2)).value == pytest.approx(2 * math.sqrt(3), rel=1e-12)
+    assert w1(compared(x, x.flip(0))).value == 0
+
+
+@pytest.mark.parametrize("case", ["ties", "all equal", "far away", "one outlier", "tiny", "huge"])
+def test_the_assignment_is_as_good_as_the_simplex(case, monkeypatch):
+    x, y = cells(260, 3, 13), cells(260, 3, 14) + 0.5
+    match case:
+        case "ties":
+            x, y = x.round(), y.round()
+        case "all equal":
+            x, y = torch.zeros_like(x), torch.ones_like(y)
+        case "far away":
+            y = y + 1e6
+        case "one outlier":
+            x[0], y[3, 1] = 1e5, -1e7
+        case "tiny":
+            x, y = 1e-12 * x, 1e-12 * y
+        case "huge":
+            x, y = 1e12 * x, 1e12 * y
+    found = [metric(compared(x, y)).value for metric in (w1, w2)]
+    monkeypatch.setattr(_exact_ot, "FEWEST_ASSIGNED", 261)
+    simplex = [metric(compared(x, y)).value for metric in (w1, w2)]
+    assert found == pytest.approx(simplex, rel=1e-9, abs=0)
+
+
 @pytest.mark.filterwarnings("ignore:numItermax reached")
 def test_a_solver_that_stops_early_is_an_error(monkeypatch):
     monkeypatch.setattr(_exact_ot, "MAX_PIVOTS", 3)

@@ -81,10 +81,39 @@ def test_correlations_of_numpy(sets):
     assert value("r2-delta", x, y, control) == pytest.approx(changes**2, rel=1e-10)
 
 
+@pytest.mark.parametrize(("name", "power"), [("w1", 1), ("w2", 2)])
+def test_many_cells_are_assigned_as_the_simplex_of_pot_would(name, power):
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(600, 8)), rng.normal(size=(600, 8)) ** 3
+    cost = scipy.spatial.distance.cdist(x, y) ** power
+    assert value(name, x, y) == pytest.approx(
+        ot.emd2([], [], cost, numItermax=10**7) ** (1 / power), rel=1e-9
+    )
+
+
 @pytest.mark.slow
 def test_five_thousand_cells_need_more_than_the_default_pivots():
+    """Half as many targets, so that the simplex has to solve it; each of them then takes two cells."""
     rng = np.random.default_rng(1)
-    x, y = rng.normal(size=(5000, 43)), rng.normal(size=(5000, 43)) + 0.3
-    cost = scipy.spatial.distance.cdist(x, y) ** 2
+    x, y = rng.normal(size=(5000, 43)), rng.normal(size=(2500, 43)) + 0.3
+    cost = np.repeat(scipy.spatial.distance.cdist(x, y) ** 2, 2, axis=1)
     least = cost[scipy.optimize.linear_sum_assignment(cost)].mean()
     assert value("w2", x, y) == pytest.approx(np.sqrt(least), rel=1e-9)
+
+
+def test_differential_features_of_scipy(sets):
+    x, y, control = sets
+    y = y + np.array([0, 0, 0.3, 0, 2, 0])
+    found = Comparison(
+        predicted=torch.as_tensor(x), target=torch.as_tensor(y), control=torch.as_tensor(control)
+    ).differential
+    test = scipy.stats.ttest_ind(y, control, equal_var=False)
+    changes = [a.mean(0) - control.mean(0) for a in (x, y)]
+    errors = changes[1] / test.statistic
+    moderated = errors + errors.mean()
+    for order, change in zip((found.predicted_order, found.target_order), changes, strict=True):
+        assert order.tolist() == np.argsort(-np.abs(change / moderated)).tolist()
+    adjusted = scipy.stats.false_discovery_control(test.pvalue)
+    assert found.significant.tolist() == (adjusted <= 0.05).tolist()
+    assert 0 < found.n_significant < 6
+    np.testing.assert_allclose(found.target_change, y.mean(0) - control.mean(0), rtol=1e-12)

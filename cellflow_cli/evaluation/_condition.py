@@ -1,0 +1,117 @@
+"""One condition: what each row predicts, and every metric of every row."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from cellflow_cli.baselines import BaselineInput
+from cellflow_cli.errors import MetricError
+from cellflow_cli.evaluation._cells import Cells
+from cellflow_cli.evaluation._job import Job
+from cellflow_cli.evaluation._lines import DECODED
+from cellflow_cli.evaluation.align import Aligned
+from cellflow_cli.evaluation.compute import compute
+from cellflow_cli.evaluation.floor import averaged, halves, some
+from cellflow_cli.metrics import Comparison, MetricValue
+
+_NONE_LEFT = "all measured cells are compared, none are left for a floor"
+
+
+class _Split(NamedTuple):
+    """Rows of the truth: the target, and the other half, if any are left."""
+
+    target: np.ndarray
+    other: np.ndarray | None
+
+
+def condition_records(pair: Aligned, job: Job) -> list[tuple[Any, ...]]:
+    """Lines of the table of scores, with the standard error of the floor as last entry."""
+    n_measured = len(pair.target) if job.all_cells else len(pair.target) // 2
+    n = min(n_measured, job.max_cells, len(pair.predicted), len(pair.control) or len(pair.predicted))
+    splits = _splits(pair, n, job)
+    target, other = job.files.of_truth(splits[0].target), _other(splits[0], job)
+    found = []
+    for row, cells in _rows(pair, n, other, job).items():
+        found += _lines(
+            pair, row, n, {k: (v, math.nan) for k, v in _values(cells, target, pair, job).items()}
+        )
+    return found + _lines(pair, "floor", n, _floor(splits, target, other, pair, job))
+
+
+def _splits(pair: Aligned, n: int, job: Job) -> list[_Split]:
+    draw = (pair.name, pair.condition.label)
+    if job.all_cells:
+        return [_Split(some(pair.target, n, job.stream(*draw, "truth")), None)]
+    first = _Split(*halves(pair.target, n, job.stream(*draw, "truth")))
+    further = range(1, job.floor_splits) if n else ()
+    return [first, *(_Split(*halves(pair.target, n, job.stream(*draw, "floor", i))) for i in further)]
+
+
+def _other(split: _Split, job: Job) -> Cells | str:
+    return _NONE_LEFT if split.other is None else job.files.of_truth(split.other)
+
+
+def _rows(pair: Aligned, n: int, other: Cells | str, job: Job) -> dict[str, Cells | str]:
+    """Cells that each row predicts, or why it has none; the floor excepted."""
+    drawn = some(pair.predicted, n, job.stream(pair.name, pair.condition.label, "predicted"))
+    rows: dict[str, Cells | str] = {"model": job.files.of_prediction(drawn)}
+    rows |= {name: _baseline_cells(name, pair, n, job) for name in job.baselines}
+    if job.files.transform.kind == "pca":
+        rows[DECODED] = other if isinstance(other, str) else job.files.decoded(other.flow)
+    return rows
+
+
+def _baseline_cells(name: str, pair: Aligned, n: int, job: Job) -> Cells | str:
+    if not len(pair.control):
+        return "no control cells of the sample in either file"
+    sample = job.sample(pair)
+    control = sample.control.take(n)
+    asked = BaselineInput(
+        control=control.flow,
+        sample=pair.name,
+        condition=pair.condition,
+        population=sample.control.flow,
+        cell_types=None if sample.cell_types is None else sample.cell_types[:n],
+    )
+    if not n:
+        return control
+    generator = job.stream(pair.name, pair.condition.label, name)
+    try:
+        flow = job.baselines[name].predict(asked, job.summaries, generator)
+    except MetricError as error:
+        return str(error)
+    return control if flow is control.flow else job.files.decoded(flow)
+
+
+def _floor(
+    splits: list[_Split], target: Cells, other: Cells | str, pair: Aligned, job: Job
+) -> dict[str, tuple[MetricValue, float]]:
+    """Mean over splits and its standard error for each metric; the first split is that of all rows."""
+    values = [_values(other, target, pair, job)]
+    for split in splits[1:]:
+        values.append(_values(_other(split, job), job.files.of_truth(split.target), pair, job))
+    return {metric: averaged([v[metric] for v in values]) for metric in job.metrics}
+
+
+def _values(cells: Cells | str, target: Cells, pair: Aligned, job: Job) -> dict[str, MetricValue]:
+    if isinstance(cells, str):
+        return dict.fromkeys(job.metrics, MetricValue(None, cells))
+    if not len(target.flow):
+        return dict.fromkeys(job.metrics, MetricValue(None, "fewer than two measured cells: no halves"))
+    control, _, means = job.sample(pair)
+    others = [mean for condition, mean in means.items() if condition != pair.condition]
+    comparison = Comparison(
+        predicted=job.scaled(cells.flow), target=job.scaled(target.flow), control=job.scaled(control.flow),
+        predicted_genes=cells.genes, target_genes=target.genes, control_genes=control.genes,
+        other_targets=torch.stack(others) if others else None,
+    )  # fmt: skip
+    return compute(job.metrics, comparison)
+
+
+def _lines(
+    pair: Aligned, row: str, n: int, values: dict[str, tuple[MetricValue, float]]
+) -> list[tuple[Any, ...]]:
+    head = (pair.name, pair.group, pair.condition.treatment, pair.condition.dose, row)
+    return [(*head, metric, v.value, v.reason, n, se) for metric, (v, se) in values.items()]

@@ -1,0 +1,101 @@
+"""What stays the same for all conditions of an evaluation, and what is read once per sample."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from cellflow_cli import rng
+from cellflow_cli.baselines import Summaries
+from cellflow_cli.data.columns import labels
+from cellflow_cli.evaluation._cells import Cells, Files
+from cellflow_cli.evaluation.align import Aligned
+from cellflow_cli.evaluation.floor import some
+from cellflow_cli.types import Condition
+
+
+class SampleCells(NamedTuple):
+    """What all conditions of a sample share.
+
+    Attributes:
+        control: Control cells in random order, at most `max_cells`.
+        cell_types: Type of each of them; None where the file does not say.
+        means: Mean measured cell under each condition, flow features as metrics see them, shape [d];
+            empty if no metric asks for them.
+    """
+
+    control: Cells
+    cell_types: tuple[str, ...] | None
+    means: Mapping[Condition, Float64[Tensor, " d"]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Job:
+    """What stays the same for all conditions.
+
+    Attributes:
+        files: Prediction and truth.
+        pairs: All conditions, sorted by sample.
+        cell_type_key: Column of obs with the cell type, if the training data had one.
+        summaries: Of the training populations.
+        scale: Flow features are divided by it, shape [d]; None leaves them as they are.
+        metrics: Names.
+        baselines: Built baselines by name.
+        max_cells: Most cells on either side.
+        all_cells: Whether all measured cells are compared, which leaves no floor.
+        floor_splits: How many random splits the floor is the mean of.
+        seed: For the subsamples.
+    """
+
+    files: Files
+    pairs: tuple[Aligned, ...]
+    cell_type_key: str | None
+    summaries: Summaries
+    scale: Float[Tensor, " d"] | None
+    metrics: tuple[str, ...]
+    baselines: dict[str, Any]
+    max_cells: int
+    all_cells: bool
+    floor_splits: int
+    seed: int
+    _samples: dict[tuple[str, ...], SampleCells] = field(default_factory=dict, init=False, repr=False)
+
+    def stream(self, *names: object) -> torch.Generator:
+        """The generator of one purpose."""
+        return rng.stream(self.seed, "evaluation", *names)
+
+    def scaled(self, flow: Float[Tensor, "n d"]) -> Float64[Tensor, "n d"]:
+        """Flow features in the units that metrics see."""
+        return flow.double() if self.scale is None else flow.double() / self.scale
+
+    def sample(self, pair: Aligned) -> SampleCells:
+        """Cells of the sample that `pair` is of."""
+        if pair.sample not in self._samples:
+            self._samples.clear()  # pairs come sorted by sample: one sample in memory is enough
+            self._samples[pair.sample] = self._read(pair)
+        return self._samples[pair.sample]
+
+    def _read(self, pair: Aligned) -> SampleCells:
+        rows = some(pair.control, self.max_cells, self.stream(pair.name, "control"))
+        load = self.files.of_truth if pair.control_in_truth else self.files.of_prediction
+        source = self.files.truth if pair.control_in_truth else self.files.predicted
+        return SampleCells(load(rows), self._types(source.obs, rows), self._means(pair))
+
+    def _types(self, obs: Any, rows: np.ndarray) -> tuple[str, ...] | None:
+        key = self.cell_type_key
+        return None if key is None or key not in obs else tuple(labels(obs[key].iloc[rows]))
+
+    def _means(self, pair: Aligned) -> dict[Condition, Float64[Tensor, " d"]]:
+        if "discrimination" not in self.metrics:
+            return {}
+        found = {}
+        for other in self.pairs:
+            if other.sample == pair.sample and len(other.target):
+                draw = self.stream(other.name, other.condition.label, "mean")
+                cells = self.files.of_truth(some(other.target, self.max_cells, draw))
+                found[other.condition] = self.scaled(cells.flow).mean(0)
+        return found

@@ -1,0 +1,65 @@
+"""The collapse alarm: predictions that vary much less, or much more, than measured cells."""
+
+from typing import Any
+
+import pandas as pd
+
+from cellflow_cli.evaluation._lines import DECODED, Lines
+from cellflow_cli.evaluation._summary import over_groups
+from cellflow_cli.types import Condition
+
+BOUNDS = (0.5, 2.0)
+METRICS = ("variance-ratio", "variance-ratio-genes")
+
+
+def collapse(lines: Lines, fraction_clipped: float | None = None) -> dict[str, Any]:
+    """Variance of predicted over that of measured cells, and whether it is out of bounds.
+
+    The alarm looks at the features of the flow, which no decoder has narrowed. The ratio over genes
+    is to be read beside the row `truth-decoded`: a perfect prediction that went through a few
+    components keeps no more variance than that.
+
+    Args:
+        lines: Scores.
+        fraction_clipped: Share of the predicted values that the decoder set to zero, if known.
+
+    Returns:
+        alarm: True where the model's mean ratio over groups is outside `bounds`; None, with a
+            `reason`, if the ratio is not known.
+        conditions: Conditions outside the bounds, with their ratio.
+        ratios: For each metric the mean of the rows model, truth-decoded and floor.
+        bounds, fraction_clipped: As they are.
+    """
+    rows = [row for row in ("model", DECODED, "floor") if row in set(lines.table["row"])]
+    metrics = [metric for metric in METRICS if metric in set(lines.table["metric"])]
+    means = over_groups(lines, rows, metrics)
+    found: dict[str, Any] = {
+        "alarm": None,
+        "bounds": list(BOUNDS),
+        "conditions": _outside(lines),
+        "ratios": {metric: {row: means[row][metric]["mean"] for row in rows} for metric in metrics},
+        "fraction_clipped": None if fraction_clipped is None else float(fraction_clipped),
+    }
+    ratio = found["ratios"].get(METRICS[0], {}).get("model")
+    if ratio is None:
+        return {**found, "reason": f"no value of `{METRICS[0]}` for the model"}
+    return {**found, "alarm": not _within(ratio)}
+
+
+def _within(ratio: float) -> bool:
+    return BOUNDS[0] <= ratio <= BOUNDS[1]
+
+
+def _outside(lines: Lines) -> list[dict[str, Any]]:
+    model = lines.of("model", METRICS[0]).dropna(subset=["value"])
+    return [
+        {
+            "sample": str(sample),
+            "condition": Condition(str(treatment), None if pd.isna(dose) else float(dose)).label,
+            "ratio": float(value),
+        }
+        for sample, treatment, dose, value in zip(
+            *(model[column] for column in ("sample", "treatment", "dose", "value")), strict=True
+        )
+        if not _within(value)
+    ]

@@ -1,0 +1,71 @@
+"""Scores on a common scale: zero is doing nothing, one is as good as replicates of the truth."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from cellflow_cli.evaluation._lines import NULL, Lines, group_means
+
+ERRORS = 3
+"""Standard errors of the floor that null and floor must be apart."""
+
+
+def normalised(
+    lines: Lines, rows: Sequence[str], best: Mapping[str, str]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    r"""For each row and metric the part of the way from null to floor that it covers, not clipped.
+
+    score = (null - row) / (null - floor)
+
+    Each of the three is the mean over conditions within a group, then over groups, over the
+    conditions where all three have a value. The null is the row `identity`: controls as prediction.
+
+    Args:
+        lines: Scores, with the standard error of the floor over its splits.
+        rows: Rows to score.
+        best: Best value of each metric: low, high or one.
+
+    Returns:
+        For each row and metric `value`; None with a `reason` where null and floor are not apart by
+        more than three standard errors of the floor, or where one of the three is missing.
+    """
+    return {row: {metric: _normalised(lines, row, metric, best[metric]) for metric in best} for row in rows}
+
+
+def _normalised(lines: Lines, row: str, metric: str, wish: str) -> dict[str, Any]:
+    if wish == "one":
+        return _nothing("the best value is one, which null and floor do not enclose")
+    three = lines.beside({"row": row, "null": NULL, "floor": "floor"}, metric)
+    if three.empty:
+        return _nothing(f"no condition with a value of `{row}`, of the null (`{NULL}`) and of the floor")
+    means = group_means(three).mean()
+    error = _floor_error(lines, metric, three.index)
+    if error is None:
+        return _nothing("the error of the floor is not known: it needs two splits or more")
+    gap = means["null"] - means["floor"]
+    if abs(gap) <= ERRORS * error:
+        return _nothing(
+            f"null ({means['null']:.3g}) and floor ({means['floor']:.3g}) are closer than {ERRORS} standard "
+            f"errors of the floor ({error:.2g}): hardly anything to predict"
+        )
+    return {"value": float((means["null"] - means["row"]) / gap)}
+
+
+def _nothing(reason: str) -> dict[str, Any]:
+    return {"value": None, "reason": reason}
+
+
+def _floor_error(lines: Lines, metric: str, conditions: pd.Index) -> float | None:
+    """Standard error of the floor's mean over conditions, then groups; None if not known.
+
+    se^2 = 1 / G^2 sum over the G groups of [1 / c^2 sum over its c conditions of se^2]
+    """
+    if "se" not in lines.table:
+        return None
+    errors = lines.of("floor", metric)["se"].reindex(conditions)
+    if errors.isna().any():
+        return None
+    groups = errors.pow(2).groupby(level="group")
+    return math.sqrt((groups.sum() / groups.size() ** 2).sum()) / groups.ngroups
