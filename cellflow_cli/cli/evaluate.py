@@ -13,7 +13,8 @@ from cellflow_cli.cli import console
 if TYPE_CHECKING:
     from cellflow_cli.evaluation.scores import Scores
 
-_BEST = {"low": "low", "high": "high", "one": "1"}
+_BEST = {"low": "↓", "high": "↑", "one": "→1"}
+_SPACES = {"flow": "Features of the flow", "genes": "Genes or markers"}
 
 
 def evaluate(
@@ -63,6 +64,12 @@ def evaluate(
             rich_help_panel=opt.COMPUTE,
         ),
     ] = False,
+    floor_splits: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Random splits that the noise floor is averaged over.", rich_help_panel=opt.COMPUTE
+        ),
+    ] = 5,
     seed: opt.Seed = 0,
     device: opt.Device = "auto",
     force: opt.Force = False,
@@ -91,7 +98,7 @@ def evaluate(
     with _progress() as on_progress:
         scores = score(
             prediction, measured, **stored, metrics=asked, max_cells=max_cells, all_cells=all_cells,
-            seed=seed, device=where, scale=scale, on_progress=on_progress,
+            floor_splits=floor_splits, seed=seed, device=where, scale=scale, on_progress=on_progress,
         )  # fmt: skip
     scores.save(output, force)
     summary = scores.summary()
@@ -140,41 +147,83 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
 
 
 def _show(scores: "Scores", summary: dict[str, Any], output: Path) -> None:
-    """The table of means over groups, comparisons, remarks, and where the files are."""
+    """Tables of means over groups, comparisons, remarks, and where the files are."""
     n_groups, n = len(summary["groups"]), summary["n_cells"]
     sizes = f"{n['min']}" if n["min"] == n["max"] else f"{n['min']} to {n['max']}"
     title = (
         f"Mean over {n_groups} {'group' if n_groups == 1 else 'groups'} ({summary['n_conditions']} "
         f"conditions, {sizes} cells a side, features {'scaled' if scores.settings['scaled'] else 'unscaled'})"
     )
-    lines = [
-        [metric, _BEST[entry["best"]], *(_mean(summary, row, metric) for row in scores.rows)]
-        for metric, entry in summary["metrics"].items()
-    ]
-    console.show_table(title, ["metric", "best", *scores.rows], lines)
-    for baseline, metrics in summary["better_than"].items():
-        counts = ", ".join(f"{metric} {c['k']} of {c['n']}" for metric, c in metrics.items() if c["n"])
-        if counts:
-            console.say(f"Better than {baseline} on (groups): {counts}")
-    for remark in (*_reasons(scores, summary), *scores.warnings):
+    console.say(title)
+    for space, what in _SPACES.items():
+        _show_space(scores, summary, space, what)
+    for sentence in _sentences(scores, summary):
+        console.say(sentence)
+    for remark in (*_alarms(summary), *_reasons(scores, summary), *scores.warnings):
         console.say(remark, style="yellow")
     console.say(f"Scores in {output / 'scores.csv'}, summary in {output / 'summary.json'}")
 
 
-def _mean(summary: dict[str, Any], row: str, metric: str) -> object:
-    mean = summary["rows"][row][metric]["mean"]
-    return "–" if mean is None else mean
+def _show_space(scores: "Scores", summary: dict[str, Any], space: str, what: str) -> None:
+    """A line for each row that has a value, a column for each metric of one space."""
+    metrics = {name: entry for name, entry in summary["metrics"].items() if entry["space"] == space}
+    if not metrics:
+        return
+    means = {row: [summary["rows"][row][name]["mean"] for name in metrics] for row in scores.rows}
+    lines = [
+        [row, *("–" if mean is None else mean for mean in values)]
+        for row, values in means.items()
+        if any(mean is not None for mean in values)
+    ]
+    titles = [f"{name} {_BEST[entry['best']]}" for name, entry in metrics.items()]
+    console.show_table(what, ["", *titles], lines)
+
+
+def _sentences(scores: "Scores", summary: dict[str, Any]) -> list[str]:
+    """On how many groups the model is better than each baseline, and how far it goes towards the floor."""
+    metric = "energy" if "energy" in scores.metrics else scores.metrics[0]
+    counts = [
+        f"{baseline} on {found[metric]['k']} of {found[metric]['n']}"
+        for baseline, found in summary["better_than"].items()
+        if found[metric]["n"]
+    ]
+    found = [f"Better than (groups, {metric}): {', '.join(counts)}"] if counts else []
+    covered = {row: entry[metric]["value"] for row, entry in summary["normalised"].items()}
+    texts = [
+        f"{row} {value:.2f}" for row, value in covered.items() if value is not None and row != "identity"
+    ]
+    if texts:
+        found.append(f"From doing nothing (0) to the floor (1), {metric}: {', '.join(texts)}")
+    return found
+
+
+def _alarms(summary: dict[str, Any]) -> list[str]:
+    collapse = summary["collapse"]
+    if not collapse["alarm"]:
+        return []
+    ratio = collapse["ratios"]["variance-ratio"]["model"]
+    return [
+        f"Collapse alarm: predicted cells vary {ratio:.2g} times as much as measured ones (expected between "
+        f"{collapse['bounds'][0]:g} and {collapse['bounds'][1]:g})."
+    ]
 
 
 def _reasons(scores: "Scores", summary: dict[str, Any]) -> list[str]:
-    """For each row that lacks values: in how many conditions, and the first reason."""
-    found: dict[str, list[str]] = {}
+    """For each reason why values are missing, where they are."""
+    found: dict[str, dict[str, list[str]]] = {}
     for row in scores.rows:
         for metric, entry in summary["rows"][row].items():
             if entry["n_missing"]:
-                text = f"{row}: no value in {entry['n_missing']} of {summary['n_conditions']} conditions"
-                found.setdefault(f"{text} ({entry['reason']})", []).append(metric)
-    return [f"{text}: {', '.join(metrics)}" for text, metrics in found.items()]
+                found.setdefault(entry["reason"], {}).setdefault(row, []).append(metric)
+    return [f"No value: {_places(places, scores)}: {reason}" for reason, places in found.items()]
+
+
+def _places(places: dict[str, list[str]], scores: "Scores") -> str:
+    """Rows and metrics as text, shortened where all rows or all metrics are meant."""
+    metrics = list(dict.fromkeys(metric for names in places.values() for metric in names))
+    everywhere = len(metrics) == len(scores.metrics)
+    rows = "all rows" if len(places) == len(scores.rows) else ", ".join(places)
+    return rows if everywhere else f"{', '.join(metrics)} of {rows}"
 
 
 def _fail_if_missing(scores: "Scores", asked: list[str], output: Path) -> None:
