@@ -57,15 +57,17 @@ def split_groups(obs: pd.DataFrame, spec: DataSpec, table: PopulationTable, seed
 
 
 def validation_groups(train_groups: Sequence[str], seed: int, fraction: float = 0.15) -> tuple[str, ...]:
-    """Groups that pick the model, drawn from the training groups: max(1, 15 %) of them.
+    """Groups that pick the model, drawn from the training groups: 15 % of them, three at least, half at most.
+
+    One patient is a poor judge of the number of steps: on eight donors, models picked by one scored between
+    0.56 and 0.81 times the mean shift, depending on whom the seed had drawn.
 
     Returns:
         Sorted groups; none where fewer than two training groups would leave nothing to learn from.
     """
     groups = distinct(train_groups)
-    if len(groups) < 2:
-        return ()
-    return _drawn(groups, max(1, round(fraction * len(groups))), seed, "validation")
+    n_judges = min(len(groups) // 2, max(3, round(fraction * len(groups))))
+    return _drawn(groups, n_judges, seed, "validation") if n_judges else ()
 
 
 def split_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
