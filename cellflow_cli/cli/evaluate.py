@@ -209,13 +209,18 @@ def _alarms(summary: dict[str, Any]) -> list[str]:
 
 
 def _reasons(scores: "Scores", summary: dict[str, Any]) -> list[str]:
-    """For each reason why values are missing, where they are."""
-    found: dict[str, dict[str, list[str]]] = {}
+    """For each reason why values are missing, in how many conditions and where they are."""
+    found: dict[tuple[str, int], dict[str, list[str]]] = {}
     for row in scores.rows:
         for metric, entry in summary["rows"][row].items():
             if entry["n_missing"]:
-                found.setdefault(entry["reason"], {}).setdefault(row, []).append(metric)
-    return [f"No value: {_places(places, scores)}: {reason}" for reason, places in found.items()]
+                key = entry["reason"], entry["n_missing"]
+                found.setdefault(key, {}).setdefault(row, []).append(metric)
+    total = summary["n_conditions"]
+    return [
+        f"No value in {n} of {total} conditions: {_places(places, scores)}: {reason}"
+        for (reason, n), places in found.items()
+    ]
 
 
 def _places(places: dict[str, list[str]], scores: "Scores") -> str:

@@ -89,7 +89,7 @@ def test_nothing_left_to_train_on(cohort, spec):
 
 
 @pytest.mark.parametrize(
-    ("n_groups", "n_validation"), [(0, 0), (1, 0), (2, 1), (8, 1), (10, 2), (24, 4), (100, 15)]
+    ("n_groups", "n_validation"), [(0, 0), (1, 0), (2, 1), (3, 1), (6, 3), (8, 3), (24, 4), (100, 15)]
 )
 def test_the_number_of_validation_groups(n_groups, n_validation):
     groups = tuple(f"P{i}" for i in range(n_groups))

@@ -35,11 +35,11 @@ def test_table_files_and_comparison(files):
     assert result.stdout == ""
     text = result.stderr
     assert "Mean over 2 groups (6 conditions, 30 cells a side, features scaled)" in text
-    header = next(line for line in text.splitlines() if line.split()[:1] == ["metric"])
-    baselines = Catalog("baselines").names()
-    assert header.split() == ["metric", "best", "model", *baselines, "floor"]
-    assert "Better than mean-shift on (groups): energy" in text
-    assert "2 of 2" in text
+    assert "energy ↓" in text
+    rows = [line.split()[0] for line in text.splitlines() if line.startswith(" ") and line.strip()]
+    assert {"model", "identity", "mean-shift", "floor"} <= set(rows)
+    assert set(rows) <= {"model", *Catalog("baselines").names(), "floor"} | {"energy"} | set(QUICK)
+    assert "mean-shift on 2 of 2" in text
     assert "1/6 P4, drug 0.1" in text  # plain progress, since this is no terminal
     assert str(files / "report" / "scores.csv") in text
     table = pd.read_csv(files / "report" / "scores.csv")
@@ -105,7 +105,7 @@ def test_a_metric_asked_for_that_has_no_value_ends_with_9(files, truth, predict)
     result = run(files, "--metrics", "energy", pred="nan.h5ad")
     assert result.exit_code == 9
     assert "no value for 'energy' in 1 places, first for P4, drug 0.1" in result.stderr
-    assert "model: no value in 1 of 6 conditions" in result.stderr
+    assert "No value in 1 of 6 conditions: model: " in result.stderr
     assert (files / "report" / "scores.csv").exists()
     # Not asked for by name: the reason in the table is enough.
     assert run(files, pred="nan.h5ad", out="all").exit_code == 0

@@ -1,0 +1,112 @@
+"""The tables and the figure of a comparison: read from its finished jobs, written, shown."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cellflow_cli.cli import console
+from cellflow_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cellflow_cli.study import Study
+
+FILES = ("scores.csv", "means.csv", "paired.csv", "summary.json", "flows.png", "flows.svg")
+
+
+def read_reference(file: Path) -> Any:
+    """Rows from elsewhere.
+
+    Raises:
+        ConfigError: If the file is no table with the columns row, part, metric and value.
+    """
+    import pandas as pd
+
+    from cellflow_cli.errors import listed
+    from cellflow_cli.study.table import REFERENCE_COLUMNS
+
+    try:
+        table = pd.read_csv(file, comment="#")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"Expected a CSV file at `{file}`, found: {error}. Choose with `--reference`."
+        ) from error
+    if missing := [name for name in REFERENCE_COLUMNS if name not in table]:
+        raise ConfigError(
+            f"Expected the columns {listed(REFERENCE_COLUMNS)} in `{file}`, found no {listed(missing)}."
+        )
+    return table
+
+
+def write(study: "Study", against: str | None, reference: Any) -> dict[str, Any]:
+    """All tables and the figure of the finished jobs, as files of the study and as a mapping."""
+    import json
+
+    from cellflow_cli.config import to_dict
+    from cellflow_cli.files import replaced_file
+    from cellflow_cli.report.flow_figure import TIMES, PopulationFlow, flow_figure, save_figure
+    from cellflow_cli.study import table
+    from cellflow_cli.study.flows import flows
+
+    scores, costs = study.scores(), study.costs()
+    means = table.means(scores)
+    row = against or "mean-shift"
+    settings = {
+        "arms": {arm.name: to_dict(arm.config) for arm in study.arms},
+        "folds": {fold.name: {part: list(groups) for part, groups in fold.scored} for fold in study.folds},
+        "seeds": list(study.seeds),
+        "data": [str(path) for path in study.data],
+        "against": row,
+    }
+    summary = table.summary(scores, costs, row, settings)
+    paired = table.paired(scores, row)
+    for name, content in (
+        ("scores.csv", scores.to_csv(index=False)),
+        ("means.csv", means.to_csv(index=False)),
+        ("paired.csv", paired.to_csv(index=False)),
+        ("summary.json", json.dumps(summary, indent=2, ensure_ascii=False, default=str) + "\n"),
+    ):
+        with replaced_file(study.folder / name, force=True) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    drawn = [
+        PopulationFlow(title=flow.title, source=flow.source, target=flow.target, flows=flow.arms)
+        for flow in flows(study, TIMES)
+    ]
+    save_figure(flow_figure(drawn, TIMES), study.folder / "flows", force=True)
+    return {"scores": scores, "means": means, "paired": paired, "costs": costs, "summary": summary}
+
+
+def show(found: dict[str, Any], study: "Study", reference: Any) -> None:
+    from cellflow_cli.study import table
+
+    titles, lines = table.layout(found["means"], study.measure.metrics, reference)
+    n_seeds = len(study.seeds)
+    console.show_table(
+        f"Mean over held-out groups{'' if n_seeds == 1 else f' ± sd over {n_seeds} seeds'}", titles, lines
+    )
+    own = {arm.name for arm in study.arms}
+    lines = [
+        [r["row"], r["part"], r["metric"], f"{r['difference']:+.4g} ± {r['sd']:.2g}", f"{r['k']} of {r['n']}"]
+        for r in found["paired"].to_dict("records")
+        if r["row"] in own
+    ]
+    against = found["summary"]["settings"]["against"]
+    console.show_table(
+        f"Against {against}, paired", ["", "part", "metric", "difference ± sd", "better on"], lines
+    )
+    costs = table.cost_table(found["costs"])
+    lines = [
+        [r["row"], f"{r['steps']:.0f}", f"{r['parameters']:.0f}", f"{r['train_s']:.0f}",
+         f"{1000 * r['step_s']:.0f}", f"{r['predict_s_per_1000']:.2f}"]
+        for r in costs.to_dict("records")
+    ]  # fmt: skip
+    console.show_table(
+        "Costs, medians over trainings",
+        ["", "steps", "parameters", "training s", "ms per step", "s per 1,000 cells predicted"],
+        lines,
+    )
+    for row in found["means"].query("n_missing > 0").to_dict("records"):
+        console.say(
+            f"{row['row']}: no {row['metric']} in {row['n_missing']} conditions of {row['part']}; see the "
+            "column `reason` of scores.csv.",
+            style="yellow",
+        )
+    console.say(f"Tables and figure in {study.folder}: {', '.join(FILES)}")
