@@ -38,7 +38,7 @@ def test_table_files_and_comparison(files):
     assert "energy ↓" in text
     rows = [line.split()[0] for line in text.splitlines() if line.startswith(" ") and line.strip()]
     assert {"model", "identity", "mean-shift", "floor"} <= set(rows)
-    assert set(rows) <= {"model", *Catalog("baselines").names(), "floor"} | {"energy"} | set(QUICK)
+    assert set(rows) <= {"model", "floor", *Catalog("baselines").names(), *Catalog("metrics").names()}
     assert "mean-shift on 2 of 2" in text
     assert "1/6 P4, drug 0.1" in text  # plain progress, since this is no terminal
     assert str(files / "report" / "scores.csv") in text
