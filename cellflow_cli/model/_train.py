@@ -113,7 +113,7 @@ def train(
 
     Features are fitted on the training groups only. A part of those groups picks the number of
     steps by the energy distance of predicted against real treated cells; the model is then
-    trained again on all training groups for that many steps (`training.refit`).
+    trained again on all training groups (`training.refit`), seeing each population pair as often.
 
     Args:
         adata: Reads what `spec` names; not modified.
@@ -183,7 +183,8 @@ class _Training:
         history = end.history
         if refits:
             validated = (method, end)
-            refitted, again = self._fitted("refit", self.pairs, [], self._left(max_time_s), end, validated)
+            steps = min(training.steps, round(end.best_step * len(self.pairs) / len(known)))
+            refitted, again = self._fitted("refit", self.pairs, [], self._left(max_time_s), steps, validated)
             history = History([*history.rows, *again.history.rows])
             refits = again.stopped == "done"  # cut short, the validated weights are the better ones
             method = refitted if refits else method
@@ -199,10 +200,10 @@ class _Training:
         pairs: Sequence[PopulationPair],
         judges: Sequence[PopulationPair],
         limit: float | None,
-        like: Fit | None = None,
+        steps: int | None = None,
         validated: tuple[Any, Fit] | None = None,
     ) -> tuple[Any, Fit]:
-        """A trained method; `like` gives the steps, `validated` is what an interrupt keeps instead."""
+        """A trained method; `steps` are fewer than configured, `validated` is what an interrupt keeps."""
         shape = self._shape(pairs)
         method: Any = build_method(self.config, shape).to(self.device)
         method.fit_units(pairs, self.unit)
@@ -232,7 +233,7 @@ class _Training:
             validate=self._validator(method, judges) if judges else None,
             report=None if self.report is None else (lambda progress: self._tell(stage, progress)),
             save=save,
-            stop_at=None if like is None else like.best_step,
+            stop_at=steps,
             max_time_s=limit,
             stage=stage,
         )
