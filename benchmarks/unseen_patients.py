@@ -87,7 +87,7 @@ def fold(run: dict, held: str, work: Path, method: str, args: argparse.Namespace
         command = ["predict", model, file, "-o", predicted, "--force"]
         command += ["--population", population] if population == "other" else []
         costs[f"predict {population}"] = timed(command)
-        options = ["--max-cells", str(args.max_cells), "--force"]
+        options = ["--model", model, "--max-cells", str(args.max_cells), "--no-page", "--force"]
         costs[f"evaluate {population}"] = timed(["evaluate", predicted, file, "-o", folder, *options])
         table = pd.read_csv(Path(folder) / "scores.csv")
         name = method if population == "own" else f"{method}, other population"
@@ -132,9 +132,9 @@ def report(scores: pd.DataFrame, folds: list[dict]) -> None:
         scores.groupby(["metric", "row", "group"])["value"].mean().groupby(["metric", "row"]).mean().unstack()
     )
     print("\nMean over groups\n", means.round(4).to_string())
-    models = [row for row in per_group.columns if row not in ("identity", "mean-shift", "floor")]
-    for model in models:
-        for rival in [row for row in per_group.columns if row not in (model, "floor")]:
+    methods = {part["method"] for part in folds}
+    for model in [row for row in per_group.columns if row.split(",")[0] in methods]:
+        for rival in per_group.columns.drop([model, "floor"]):
             both = per_group[[model, rival]].dropna()
             wins, ratio = int((both[model] < both[rival]).sum()), both[model].mean() / both[rival].mean()
             print(f"{model} better than {rival} on {wins} of {len(both)}; ratio of means {ratio:.3f}")

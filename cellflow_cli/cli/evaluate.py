@@ -43,6 +43,12 @@ def evaluate(
             rich_help_panel=opt.COMPUTE,
         ),
     ] = None,
+    page: Annotated[
+        bool,
+        typer.Option(
+            "--page/--no-page", help="Write report.html and its figures.", rich_help_panel=opt.OUTPUT
+        ),
+    ] = True,
     scale: Annotated[
         bool | None,
         typer.Option(
@@ -77,8 +83,8 @@ def evaluate(
 ) -> None:
     """Hold a prediction against measured cells: metrics, baselines and the noise floor.
 
-    Populations are paired by sample columns, treatment and dose. Writes scores.csv (every number)
-    and summary.json (means over groups).
+    Populations are paired by sample columns, treatment and dose. Writes report.html, which opens
+    offline, its figures, scores.csv (every number) and summary.json (means over groups).
 
     Example: cellflow evaluate predicted.h5ad measured.h5ad -o report
     """
@@ -87,8 +93,9 @@ def evaluate(
     from cellflow_cli.evaluation.provenance import read_provenance
     from cellflow_cli.evaluation.score import score
     from cellflow_cli.evaluation.scores import check_report
+    from cellflow_cli.report.page import FILES
 
-    check_report(output, force=force)
+    check_report(output, force=force, holds=FILES)
     asked = opt.metric_names(metrics)
     where = resolve(device)
     prediction = read([predicted])
@@ -100,13 +107,43 @@ def evaluate(
             prediction, measured, **stored, metrics=asked, max_cells=max_cells, all_cells=all_cells,
             floor_splits=floor_splits, seed=seed, device=where, scale=scale, on_progress=on_progress,
         )  # fmt: skip
-    scores.save(output, force)
+    made: dict[str, bytes] = {}
+    if page:
+        console.say("Drawing the page")
+        made = _page(scores, prediction, measured, stored, (predicted, truth, model), seed)
+    scores.save(output, force, made, FILES)
     summary = scores.summary()
     _show(scores, summary, output)
+    if page:
+        console.say(f"Open {output / 'report.html'} in a browser")
     if as_json:
-        console.emit_json({**summary, "files": [str(output / "scores.csv"), str(output / "summary.json")]})
+        names = ("scores.csv", "summary.json", *made)
+        console.emit_json({**summary, "files": [str(output / name) for name in names]})
     if asked:
         _fail_if_missing(scores, asked, output)
+
+
+def _page(
+    scores: "Scores",
+    prediction: Any,
+    measured: Any,
+    stored: dict[str, Any],
+    paths: tuple[Path, Path, Path | None],
+    seed: int,
+) -> dict[str, bytes]:
+    """The page and its figures."""
+    from cellflow_cli.report.card import Inputs
+    from cellflow_cli.report.page import files
+    from cellflow_cli.report.pictures import read_pictures
+    from cellflow_cli.report.split import read_split
+
+    predicted, truth, model = paths
+    return files(
+        scores,
+        read_pictures(prediction, measured, transform=stored.get("transform"), seed=seed),
+        read_split(prediction, measured, summaries=stored.get("summaries")),
+        inputs=Inputs(predicted=predicted.name, truth=truth.name, model=model.name if model else None),
+    )
 
 
 def _model_parts(folder: Path, model_id: str | None) -> dict[str, Any]:

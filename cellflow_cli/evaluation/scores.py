@@ -1,7 +1,7 @@
 """The scores of one evaluation: a tidy table, its summary, and both as files."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -119,26 +119,42 @@ class Scores:
         model = self.table[(self.table["row"] == "model") & self.table["metric"].isin(list(metrics))]
         return model[model["value"].isna()]
 
-    def save(self, folder: Path, force: bool = False) -> None:
+    def save(
+        self,
+        folder: Path,
+        force: bool = False,
+        further: Mapping[str, bytes] | None = None,
+        holds: Collection[str] = (),
+    ) -> None:
         """Write `scores.csv` and `summary.json` into a new folder; it appears whole or not at all.
 
         Args:
             folder: Where to; folders above it are made.
             force: Replace a report that is already there.
+            further: Content of other files of the folder, by name.
+            holds: Names of all other files that a report which is replaced may hold.
 
         Raises:
             OutputError: If the folder exists and `force` is off, if it holds other things than a
                 report, or if it cannot be written.
         """
-        check_report(Path(folder), force=force)
+        further = further or {}
+        check_report(Path(folder), force=force, holds={*further, *holds})
         summary = json.dumps(self.summary(), indent=2, ensure_ascii=False, allow_nan=False)
         with replaced_folder(Path(folder), force=force) as temporary:
             self.table.to_csv(temporary / TABLE_FILE, index=False)
             (temporary / SUMMARY_FILE).write_text(f"{summary}\n", encoding="utf-8")
+            for name, content in further.items():
+                (temporary / name).write_bytes(content)
 
 
-def check_report(folder: Path, *, force: bool) -> None:
+def check_report(folder: Path, *, force: bool, holds: Collection[str] = ()) -> None:
     """Whether a report may be written to `folder`, asked before the work and not after it.
+
+    Args:
+        folder: Where to.
+        force: Whether a report that is there may be replaced.
+        holds: Names of files that it may hold besides the table and the summary.
 
     Raises:
         OutputError: If it exists and `force` is off, if it cannot be written, or if it is not a report
@@ -149,7 +165,8 @@ def check_report(folder: Path, *, force: bool) -> None:
         raise OutputError(
             f"Expected a folder for the report, found the file `{folder}`. Choose another `--output`."
         )
-    foreign = sorted(path.name for path in folder.glob("*") if path.name not in (TABLE_FILE, SUMMARY_FILE))
+    known = {TABLE_FILE, SUMMARY_FILE, *holds}
+    foreign = sorted(path.name for path in folder.glob("*") if path.name not in known)
     if foreign:
         raise OutputError(
             f"Expected `{folder}` to be a report that `--force` may replace, found {listed(foreign)} in it. "

@@ -5,6 +5,7 @@ population.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -192,16 +193,18 @@ class FlowMatching(nn.Module):
         Args:
             x0: Start of the cells, units of the data, shape [n, d].
             told: From `prepare`.
-            solver: Its steps are those of each stretch between two times.
+            solver: Its fixed steps are shared out over the stretches between two times.
             times: Ascending, within [0, 1].
         """
         x, begin, found = self.standardizer(x0).unsqueeze(0), 0.0, []
         for end in times:
+            steps = None if solver.steps is None else max(1, math.ceil(solver.steps * (end - begin)))
 
             def velocity(s: Tensor, x: Tensor, a: float = begin, h: float = end - begin) -> Tensor:
                 return h * self._velocity(x, (a + h * s).expand(x.shape[:2]), told)
 
-            x = integrate(velocity, x, solver).cells if end > begin else x
+            stretch = dataclasses.replace(solver, steps=steps)
+            x = integrate(velocity, x, stretch).cells if end > begin else x
             begin = end
             found.append(self.standardizer.inverse(x.squeeze(0)))
         return found

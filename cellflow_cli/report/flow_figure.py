@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 
 from cellflow_cli.files import replaced_file
+from cellflow_cli.report.drawing import CONTROL, GHOST, MEASURED, PREDICTED, rendered
 
 TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
-# Okabe and Ito (2008), colours that people of any colour vision tell apart; they differ in lightness too.
-SOURCE, FLOW, TARGET, GHOST = "#4D4D4D", "#0072B2", "#D55E00", "#C6C6C6"
+SOURCE, FLOW, TARGET = CONTROL, PREDICTED, MEASURED
 _FRACTIONS = {0.25: "¼", 0.5: "½", 0.75: "¾"}
 _PANEL = 1.25  # inches
 _LABELS = 1.1  # inches for the names of the rows
@@ -94,11 +93,8 @@ def save_figure(figure: Figure, stem: Path, *, force: bool = False, dpi: int = 2
     # added to the name, not put in place of a suffix: "letters_0.5" is a stem as well
     paths = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
     for path in paths:
-        kind = path.suffix[1:]
-        metadata = {"Date": None} if kind == "svg" else {"Software": None}
-        # without a salt the names inside an SVG are drawn anew each time
-        with rc_context({"svg.hashsalt": "cellflow"}), replaced_file(path, force=force) as temporary:
-            figure.savefig(temporary, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
+        with replaced_file(path, force=force) as temporary:
+            temporary.write_bytes(rendered(figure, path.suffix[1:], dpi))
     return paths
 
 

@@ -44,6 +44,8 @@ def test_main_job_in_process(cohort_file: Path, tmp_path: Path) -> None:
 
     summary = json.loads(cellflow("evaluate", predicted, cohort_file, "-o", report, "--json").stdout)
     assert {"model", "identity", "mean-shift"} <= set(summary["rows"])
+    assert "<html" in (report / "report.html").read_text(encoding="utf-8")
+    assert {Path(name).name for name in summary["files"]} == {path.name for path in report.iterdir()}
     scores = pd.read_csv(report / "scores.csv")
     assert {"w1", "w2", "mmd-rbf", "r2-features", "r-features", "r2-mean", "energy", "variance-ratio"} <= set(
         scores["metric"]

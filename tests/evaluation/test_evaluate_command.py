@@ -25,7 +25,7 @@ def files(tmp_path, truth, predict):
 def run(folder, *options, pred="pred.h5ad", truth="truth.h5ad", out="report"):
     app = typer.Typer()
     app.command()(command(evaluate))
-    arguments = [folder / pred, folder / truth, "-o", folder / out, "--device", "cpu", *options]
+    arguments = [folder / pred, folder / truth, "-o", folder / out, "--device", "cpu", "--no-page", *options]
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 

@@ -121,6 +121,21 @@ def test_transport_keeps_shape_and_dtype(build, shape, pairs, make_population, p
     assert end.n_evaluations > 0
 
 
+def test_a_trajectory_begins_at_the_cells_and_ends_at_the_prediction(build, shape, pairs):
+    """Four fixed steps and four stretches: the same steps, so the same end."""
+    method = build(shape, pairs)
+    method = stepped(method, next(batches(method, shape, pairs)), 3)
+    source = pairs[0].source
+    with torch.no_grad():
+        context = told(method, source)
+        path = method.trajectory(source.cells, context, SOLVER, (0.0, 0.25, 0.5, 0.75, 1.0))
+        end = method.transport(source.cells, context, SOLVER).cells
+    assert len(path) == 5
+    assert torch.allclose(path[0], source.cells, atol=1e-5)
+    assert torch.allclose(path[-1], end, atol=1e-5)
+    assert not torch.allclose(path[2], path[-1], atol=1e-3)
+
+
 def test_cells_move_alone(build, shape, pairs):
     """In any order and any chunk; to rounding, since matrix products depend on their shape."""
     method = build(shape, pairs).double()

@@ -1,0 +1,218 @@
+"""What stands in each section of the page, as values for its template."""
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from cellflow_cli.report import score_tables, tables
+from cellflow_cli.report._payload import payload
+from cellflow_cli.report._rivals import best_first
+from cellflow_cli.report._story import Story
+from cellflow_cli.report._text import counted, names, number, percent
+from cellflow_cli.report.card import command, metric_cards, settings_lines
+from cellflow_cli.report.score_tables import labelled
+from cellflow_cli.report.split import Split, records
+from cellflow_cli.report.tables import Table
+from cellflow_cli.report.verdict import metric_title
+
+SECTIONS = (
+    ("verdict", "Verdict"),
+    ("split", "Split"),
+    ("scores", "Scores"),
+    ("confidence", "Confidence"),
+    ("collapse", "Collapse"),
+    ("population", "Population"),
+    ("pictures", "Pictures"),
+    ("card", "Metric card"),
+)
+_POPULATION = (
+    "These files do not tell: it takes a prediction from another sample's cells. "
+    "`cellflow compare DATA --methods mfm,fm ... -o study`, with the column options of your training, sets "
+    "a method that is told the population of control cells (`mfm`) beside one that sees each cell alone "
+    "(`fm`), on the same held-out groups."
+)
+_FLOWS = (
+    "The paths between control and predicted cells are drawn by `cellflow compare`, which keeps its models."
+)
+
+
+class Tile(NamedTuple):
+    """One number at a glance."""
+
+    title: str
+    value: str
+    note: str
+
+
+class Alarm(NamedTuple):
+    """The collapse alarm: `kind` is on, off or unknown."""
+
+    kind: str
+    title: str
+    text: str
+    table: Table
+    outside: Table | None
+
+
+def head(story: Story) -> dict[str, Any]:
+    """Verdict, warnings and split."""
+    scores, table = story.scores, labelled(story.scores.table)
+    compared = {(str(p.sample), str(p.condition)): int(p.n) for p in records(table)}
+    return {
+        "inputs": story.inputs,
+        "verdict": story.verdict,
+        "left_out": story.left_out,
+        "tiles": _tiles(story),
+        "warnings": scores.warnings,
+        "split_facts": _facts(story.split, scores.unmatched),
+        "populations": tables.population_table(story.split, scores.seen_in_training, compared),
+    }
+
+
+def numbers(story: Story) -> dict[str, Any]:
+    """Scores, confidence and collapse."""
+    scores, summary, metric = story.scores, story.summary, story.metric
+    unit = story.split.dose_unit
+    normalised = score_tables.normalised_table(scores, summary)
+    parts = [
+        tables.interval_table(summary) if scores.baselines else None,
+        score_tables.group_scores(
+            scores, metric, "group", f"By group (`{story.split.group_key}`)".replace("`", "")
+        ),
+        _by_sample(story),
+        score_tables.treatment_scores(scores, metric, unit),
+        score_tables.regime_table(scores, summary, metric),
+        score_tables.population_scores(scores, metric, unit),
+    ]
+    return {
+        "metrics": score_tables.metric_table(scores, summary),
+        "rows": score_tables.row_texts(scores),
+        "normalised": normalised if "identity" in scores.baselines and "floor" in scores.rows else None,
+        "confidence_tables": [part for part in parts if part is not None],
+        "confidence_notes": _notes(story),
+        "alarm": _alarm(story),
+        "population_text": _POPULATION,
+    }
+
+
+def cells(story: Story) -> dict[str, Any]:
+    """Pictures."""
+    found = None
+    if story.pictures is not None:
+        clouds = [
+            len(c) for one in story.pictures.populations for c in (one.control, one.predicted, one.measured)
+        ]
+        first = story.shown[len(story.shown) // 2]
+        found = {
+            "data": payload(story.pictures, first),
+            "basis": story.pictures.basis,
+            "unit": story.pictures.unit,
+            "n_points": max(clouds),
+        }
+    return {"cells": found, "flow_text": _FLOWS}
+
+
+def cards(story: Story) -> dict[str, Any]:
+    """Metric card."""
+    return {
+        "settings": settings_lines(story.summary),
+        "cards": metric_cards(story.summary, story.inputs),
+        "command": command(story.summary["settings"], story.inputs),
+        "example": _example(story),
+    }
+
+
+def _tiles(story: Story) -> list[Tile]:
+    metric, rows = story.verdict.metric, story.summary["rows"]
+    rivals = best_first(story.summary, metric) if metric else []
+    if metric is None or not rivals or story.left_out:
+        return []
+    best, title = rivals[0], metric_title(metric)
+    wish = "higher is better" if best.best == "high" else "lower is better"
+    found = [
+        Tile("Model", number(best.model), f"{title}, {wish}"),
+        Tile("Best baseline", number(best.value), best.label),
+        Tile("Better on", f"{best.k} of {best.n_groups}", f"groups, against {best.name}"),
+    ]
+    floor = rows["floor"][metric]["mean"]
+    if floor is not None:
+        found.append(Tile("Noise floor", number(floor), "replicates of the measured cells"))
+    share = story.summary["normalised"]["model"][metric]["value"]
+    if share is not None:
+        found.append(Tile("Way to the floor", percent(share), "0 % is doing nothing"))
+    return found
+
+
+def _facts(split: Split, unmatched: dict[str, list[str]]) -> list[str]:
+    known = counted(len(split.train_groups), "group") if split.train_groups else ""
+    trained = f"Training: {known} (`{split.group_key}`: {names(split.train_groups)})."
+    both = sorted({*split.groups} & {*split.train_groups})
+    overlap = (
+        f"Overlap check: {names(both)} in both." if both else "Overlap check: no scored group was trained on."
+    )
+    new = split.untrained_conditions
+    told = split.populations[0].condition_trained is not None
+    facts = [
+        trained if known else "Training: the prediction does not tell which groups the model was trained on.",
+        f"Scored: {counted(len(split.groups), 'group')}, {counted(len(split.samples), 'sample')}, "
+        f"{counted(len(split.conditions), 'condition')} ({names(split.conditions)}), "
+        f"{counted(len(split.populations), 'treated population')}.",
+        overlap if known else "Overlap check: not possible.",
+    ]
+    if told:
+        facts.append(f"Conditions that training had nowhere: {names(new) if new else 'none'}.")
+    for key, what in (
+        ("only_predicted", "Predicted but not measured"),
+        ("only_truth", "Measured but not predicted"),
+    ):
+        if unmatched[key]:
+            facts.append(f"{what}, so not scored: {names(unmatched[key])}.")
+    return facts
+
+
+def _by_sample(story: Story) -> Table | None:
+    """Scores by sample where samples are not groups."""
+    if len(story.split.samples) == len(story.split.groups):
+        return None
+    return score_tables.group_scores(story.scores, story.metric, "sample", "By sample")
+
+
+def _notes(story: Story) -> list[str]:
+    regimes = story.summary["regimes"]
+    notes = [
+        "Intervals hold the middle 95 % of the mean difference over 1,000 bootstrap draws of groups; they "
+        "are not widened for the number of baselines and metrics looked at, and the best baseline is chosen "
+        "by its score."
+    ]
+    if "reason" in regimes:
+        notes.append(f"By size of effect: {regimes['reason']}.")
+    return notes
+
+
+def _alarm(story: Story) -> Alarm:
+    collapse = story.summary["collapse"]
+    low, high = collapse["bounds"]
+    table, outside = tables.collapse_table(story.summary), tables.outside_table(story.summary)
+    clipped = tables.clipped_text(story.summary)
+    if collapse["alarm"] is None:
+        return Alarm("unknown", "Not known.", f"{collapse['reason']}. {clipped}".strip(), table, outside)
+    ratio = collapse["ratios"]["variance-ratio"]["model"]
+    much = f"Predicted cells have {number(ratio)} times the variance of measured ones"
+    inside = f"{'outside' if collapse['alarm'] else 'within'} the bounds {low:g} and {high:g}"
+    title = "Alarm." if collapse["alarm"] else "No alarm."
+    return Alarm(
+        "on" if collapse["alarm"] else "off", title, f"{much}, {inside}. {clipped}".strip(), table, outside
+    )
+
+
+def _example(story: Story) -> str:
+    """The first value of the model in words; empty if it has none."""
+    table = labelled(story.scores.table)
+    model = table[(table["row"] == "model") & (table["metric"] == story.metric) & table["value"].notna()]
+    if model.empty:
+        return ""
+    line: pd.Series = model.iloc[0]
+    return (
+        f"the line of sample `{line['sample']}`, condition `{line['condition']}`, row `model`, metric "
+        f"`{story.metric}` holds {number(float(line['value']), 6)}."
+    )

@@ -1,0 +1,155 @@
+"""The metric card: how each number is defined, what it was computed on, and how to have it again."""
+
+import inspect
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cellflow_cli.catalog import Catalog
+from cellflow_cli.report._text import counted
+
+_SPACES = {"flow": "features of the flow", "genes": "genes or markers, unscaled"}
+_BEST = {"low": "lower is better", "high": "higher is better", "one": "one is best"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What the commands in the report name.
+
+    Attributes:
+        predicted, truth: File names.
+        model: Model folder, if one was given.
+    """
+
+    predicted: str = "PRED"
+    truth: str = "TRUTH"
+    model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricCard:
+    """Everything a number of one metric depends on.
+
+    Attributes:
+        name, definition: As in the catalog.
+        formula: With its symbols and bandwidths; empty where the metric does not tell.
+        remarks: What its value means and where it is undefined.
+        source: Publication, and how we differ.
+        best: Which value is best, in words.
+        space: What it looks at, in words.
+        command: Computes it alone.
+    """
+
+    name: str
+    definition: str
+    formula: str
+    remarks: str
+    source: str
+    best: str
+    space: str
+    command: str
+
+
+def metric_cards(summary: Mapping[str, Any], inputs: Inputs) -> tuple[MetricCard, ...]:
+    """A card for each metric of the scores."""
+    return tuple(
+        _card(name, entry, summary["settings"], inputs) for name, entry in summary["metrics"].items()
+    )
+
+
+def command(settings: Mapping[str, Any], inputs: Inputs, metric: str = "") -> str:
+    """The command that computes the scores again, or one metric of them.
+
+    Args:
+        settings: As `Scores.settings`.
+        inputs: What to name.
+        metric: Name of a metric; empty for all.
+    """
+    words = ["cellflow", "evaluate", inputs.predicted, inputs.truth]
+    if inputs.model is not None:
+        words += ["--model", inputs.model]
+    if metric:
+        words += ["--metrics", metric]
+    if "scaled" in settings:
+        words.append("--scale" if settings["scaled"] else "--no-scale")
+    if settings.get("all_cells"):
+        words.append("--all-cells")
+    for name in ("max_cells", "floor_splits", "seed"):
+        if settings.get(name) or name == "seed" and name in settings:
+            words += [f"--{name.replace('_', '-')}", str(settings[name])]
+    return shlex.join([*words, "-o", f"report-{metric}" if metric else "report"])
+
+
+def settings_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What all numbers have in common, as pairs of a name and a sentence."""
+    settings, cells = summary["settings"], summary["n_cells"]
+    sizes = f"{cells['min']:,}" if cells["min"] == cells["max"] else f"{cells['min']:,} to {cells['max']:,}"
+    half = "all measured cells" if settings.get("all_cells") else "half of the measured cells"
+    lines = [
+        (
+            "Cells",
+            f"{sizes} on either side of a comparison: {half}, at most {settings.get('max_cells', '?')}.",
+        )
+    ]
+    if "features" in settings:
+        scaled = "divided by their training standard deviation" if settings.get("scaled") else "not scaled"
+        what = f"{settings.get('n_features', '?')} features of the flow (`{settings['features']}`), {scaled}"
+        lines.append(("Features", f"{what}; {settings.get('n_genes', '?')} genes or markers, unscaled."))
+    splits = settings.get("floor_splits")
+    if splits:
+        lines.append(
+            ("Floor", f"Mean over {counted(splits, 'random split')} of the measured cells into halves.")
+        )
+    lines.append(("Means", "Over the populations of a group, then over groups: every group weighs the same."))
+    lines.append(("Precision", "Metrics in float64; cells in float32."))
+    lines.append(("Seed", f"{settings.get('seed', '?')}, for every subsample and bootstrap draw."))
+    facts = settings.get("prediction", {})
+    told = {"Model": "model_id", "Method": "method", "cellflow": "version"}
+    return lines + [(title, str(facts[key])) for title, key in told.items() if facts.get(key) is not None]
+
+
+def _card(name: str, entry: Mapping[str, Any], settings: Mapping[str, Any], inputs: Inputs) -> MetricCard:
+    formula, remarks, source = _documented(name)
+    space = _SPACES.get(entry["space"], entry["space"])
+    if entry["space"] == "flow":
+        space += ", divided by their training spread" if settings.get("scaled") else ", unscaled"
+    return MetricCard(
+        name=name, definition=entry["definition"], formula=formula, remarks=remarks, source=source,
+        best=_BEST[entry["best"]], space=space, command=command(settings, inputs, name),
+    )  # fmt: skip
+
+
+def _documented(name: str) -> tuple[str, str, str]:
+    """Formula, remarks and source of a metric, from the first docstring of its module that has a formula."""
+    function = Catalog("metrics").load(name).function
+    module = vars(sys.modules[function.__module__])
+    others = [f for f in module.values() if inspect.isfunction(f) and f.__module__ == function.__module__]
+    texts = [inspect.getdoc(f) or "" for f in (function, *others)]
+    text = next((t for t in texts if _formula(t)), texts[0])
+    return _formula(text), _remarks(text), _section(text, "Source:")
+
+
+def _formula(text: str) -> str:
+    """The first paragraph after the first line that is an equation."""
+    body = _body(text)
+    return body[0] if body and " = " in body[0].split("\n")[0] else ""
+
+
+def _remarks(text: str) -> str:
+    body = _body(text)
+    return " ".join(" ".join(part.split()) for part in (body[1:] if _formula(text) else body))
+
+
+def _body(text: str) -> list[str]:
+    """Paragraphs between the first line and the sections."""
+    paragraphs = text.split("\n\n")[1:]
+    ends = [i for i, part in enumerate(paragraphs) if part.split("\n")[0].rstrip().endswith(":")]
+    sources = [i for i, part in enumerate(paragraphs) if part.startswith("Source:")]
+    return paragraphs[: min([*ends, *sources, len(paragraphs)])]
+
+
+def _section(text: str, head: str) -> str:
+    part = next((p for p in text.split("\n\n") if p.startswith(head)), "")
+    return " ".join(part.removeprefix(head).split())

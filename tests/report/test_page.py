@@ -1,0 +1,183 @@
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from cellflow_cli.report._story import tell
+from cellflow_cli.report.card import Inputs
+from cellflow_cli.report.flow_figure import PopulationFlow
+from cellflow_cli.report.page import FILES, PAGE, draw, files, render
+from cellflow_cli.report.split import split_of
+from tests.report.conftest import make_pictures, make_scores
+
+PARTS = ("score", "confidence", "cell", "flow")
+VOID = {"meta", "link", "img", "input", "br"}
+
+
+class Structure(HTMLParser):
+    """Elements that are not closed, addresses, anchors and identifiers."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.sources, self.ids, self.anchors, self.alts = [], [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.ids += [found["id"]] if "id" in found else []
+        self.sources += [found[key] for key in ("src", "srcset", "data", "poster") if key in found]
+        if tag == "a":
+            self.anchors.append(found["href"])
+        elif "href" in found:
+            self.sources.append(found["href"])
+        if tag == "img":
+            self.alts.append(found["alt"])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def scores():
+    return make_scores(identity=0.6, mean_shift=0.1, ridge=-0.05, metrics=("variance-ratio", "w1", "energy"))
+
+
+@pytest.fixture(scope="module")
+def made(scores):
+    inputs = Inputs(predicted="my cells.h5ad", truth="truth.h5ad")
+    return files(scores, make_pictures(scores), inputs=inputs)
+
+
+@pytest.fixture(scope="module")
+def page(made):
+    return made[PAGE].decode("utf-8")
+
+
+def own(page):
+    """The page without the plotting library."""
+    start = page.index("* plotly.js")
+    return page[:start] + page[page.index("</script>", start) :]
+
+
+def text_of(scores, pictures=None, split=None):
+    """The page without static figures, which take most of the time."""
+    return render(tell(scores, pictures, split, Inputs(), (), ()), dict.fromkeys(PARTS, ()))
+
+
+def test_only_known_files_are_written(made):
+    assert set(made) <= set(FILES)
+    names = {name.rsplit(".", 1)[0] for name in made}
+    assert names == {"report", "scores", "differences", "effects", "embedding", "marginals", "changes"}
+    for name, content in made.items():
+        magic = {"html": b"<!DOCTYPE html>", "png": b"\x89PNG", "svg": b"<?xml"}[name.rsplit(".", 1)[1]]
+        assert content.lstrip().startswith(magic)
+    assert len(made[PAGE]) < 10_000_000
+
+
+def test_the_page_is_whole_and_needs_nothing_else(page):
+    structure = Structure()
+    structure.feed(own(page))
+
+    assert structure.open == []
+    assert all(source.startswith("data:") for source in structure.sources)
+    assert len(set(structure.ids)) == len(structure.ids)
+    assert {anchor.removeprefix("#") for anchor in structure.anchors} <= set(structure.ids)
+    assert all(structure.alts)
+    assert "default-src 'none'" in page
+    assert not re.findall(r"url\(|@import|fetch\(|XMLHttpRequest", own(page))
+
+
+def test_the_same_scores_give_the_same_bytes(scores, made):
+    pictures = make_pictures(scores)
+    again = files(scores, pictures, inputs=Inputs(predicted="my cells.h5ad", truth="truth.h5ad"))
+    assert again == made
+
+
+def test_sections_stand_in_order(page):
+    found = re.findall(r'<section id="([a-z]+)"', page)
+    assert found == ["verdict", "split", "scores", "confidence", "collapse", "population", "pictures", "card"]
+    assert "The model loses to ridge" in page
+
+
+def test_every_number_has_its_card(page, scores):
+    for metric in scores.metrics:
+        card = re.search(rf'<article class="card" id="metric-{metric}">(.*?)</article>', page, re.DOTALL)[1]
+        assert (
+            f"--metrics {metric} --scale --max-cells 500 --floor-splits 5 --seed 0 -o report-{metric}" in card
+        )
+    assert "cellflow evaluate &#39;my cells.h5ad&#39; truth.h5ad --scale" in page
+    assert "E = 2 mean_ij |x_i - y_j|" in page
+    assert "row <code>model</code>, metric <code>energy</code> holds 0.2" in page
+
+
+def test_names_cannot_break_out_of_the_page():
+    evil = '</script><script>alert("x")</script>'
+    scores = make_scores(groups=2, mean_shift=0.1)
+    table = scores.table.replace({"sample": {"P0": evil}, "treatment": {"drug": evil}, "group": {"P0": evil}})
+    scores = replace(scores, table=table, warnings=(evil,))
+    page = text_of(scores, make_pictures(scores))
+    assert evil not in page
+    assert "alert(&#34;x&#34;)" in page
+
+
+def test_numbers_of_other_metrics_travel_with_the_page(page, scores):
+    numbers = json.loads(
+        re.search(
+            r'<script type="application/json" id="numbers-by-population">(.*?)</script>', page, re.DOTALL
+        )[1]
+    )
+    assert list(numbers) == ["energy", "variance-ratio", "w1"]
+    assert np.shape(numbers["w1"]) == (16, 5)
+    line = scores.table.query("group == 'P0' and treatment == 'chemo' and metric == 'w1'")
+    np.testing.assert_allclose(numbers["w1"][0], [line.set_index("row")["value"][row] for row in scores.rows])
+
+
+def test_without_pictures_there_is_no_plotting_library(scores):
+    page = text_of(scores)
+    assert len(page) < 500_000
+    assert "plotly.js" not in page
+    assert "No cells were handed to this report." in page
+
+
+def test_flows_are_drawn_if_given(scores):
+    points = np.random.default_rng(0).normal(size=(20, 2))
+    flow = PopulationFlow(title="P0", source=points, target=points + 1, flows={"model": [points, points + 1]})
+    found = files(scores, flows=[flow], times=(0.0, 1.0))
+    assert {"flows.png", "flows.svg"} <= set(found)
+    assert "How the model moves the cells" in found[PAGE].decode("utf-8")
+
+
+def test_groups_seen_in_training_are_left_out_of_the_verdict():
+    gaps = np.array([-0.5] * 3 + [0.1] * 6)
+    scores = replace(make_scores(groups=9, mean_shift=gaps), seen_in_training=("P0", "P1", "P2"))
+    page = text_of(scores, split=replace(split_of(scores.table), train_groups=("P0", "P1", "P2")))
+    assert "Better than the best baseline, mean-shift" in page
+    assert "The verdict leaves out 3 groups seen in training (P0, P1, P2)." in page
+    assert "Overlap check: P0, P1, P2 in both." in page
+
+
+def test_poor_scores_still_make_a_page():
+    everything_missing = [(row, "energy") for row in ("model", "mean-shift", "floor")]
+    for scores in (
+        make_scores(groups=1, treatments=("drug",), metrics=("energy",)),
+        make_scores(groups=2, mean_shift=0.1, metrics=("energy",), missing=everything_missing),
+        make_scores(groups=2, mean_shift=0.1, metrics=("variance-ratio",)),
+    ):
+        story = tell(scores, make_pictures(scores), None, Inputs(), (), ())
+        assert "No verdict" in render(story, draw(story))
+
+
+def test_a_hundred_populations_fit_into_ten_megabytes():
+    scores = make_scores(groups=25, treatments=tuple("abcd"), identity=0.6, mean_shift=0.1, ridge=0.2)
+    # figures are the same few for any number of populations: one megabyte
+    assert len(text_of(scores, make_pictures(scores, n=400)).encode()) < 9_000_000
+
+
+def test_templates_are_part_of_the_package():
+    folder = resources.files("cellflow_cli.report") / "templates"
+    assert {"report.html.j2", "report.css", "report.js"} <= {path.name for path in folder.iterdir()}
