@@ -20,7 +20,7 @@ def stderr() -> Console:
     """A console on standard error: colours and tables in a terminal, plain wide lines in a log."""
     console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty(), quiet=_state["quiet"])
     if not console.is_terminal:
-        console.width = max(console.width, 160)
+        console.width = max(console.width, 400)
     return console
 
 
