@@ -40,6 +40,9 @@ def missing_column(obs: pd.DataFrame, column: str, option: str, hint: str = "") 
     if column in obs.columns:
         return None
     known = listed(sorted(map(str, obs.columns)), limit=10) or "none"
+    several = [part.strip() for part in column.split(",")]
+    if len(several) > 1 and all(part in obs.columns for part in several):
+        hint = f"Give several columns one by one: `{' '.join(f'{option} {part}' for part in several)}`. "
     return Finding(
         "error",
         f'Expected `obs["{column}"]`, found the columns {known}.{where(obs)}',

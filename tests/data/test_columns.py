@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellflow_cli.data.columns import distinct, dose_values, is_missing, labels
+from cellflow_cli.data.columns import distinct, dose_values, is_missing, labels, missing_column
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,10 @@ def test_what_is_no_dose():
 def test_numbers_sort_as_numbers():
     assert distinct(["10", "9", "9"]) == ["9", "10"]
     assert distinct(["P10", "P9"]) == ["P10", "P9"]
+
+
+def test_columns_joined_by_a_comma_are_told_apart():
+    obs = pd.DataFrame({"patient": ["a"], "culture": ["b"]})
+    finding = missing_column(obs, "patient,culture", "--sample-key")
+    assert finding is not None
+    assert "`--sample-key patient --sample-key culture`" in finding.mend
