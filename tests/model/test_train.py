@@ -25,7 +25,7 @@ def planned(obs, **settings):
 def test_the_split_is_into_train_validation_and_held_out(cohort):
     split = planned(cohort.obs).split
     assert split.test == ("P5",)
-    assert len(split.val) == 1
+    assert len(split.val) == 2
     assert sorted(split.train + split.val) == ["P1", "P2", "P3", "P4"]
 
 
@@ -58,6 +58,9 @@ def test_what_a_model_says_of_itself(model):
     assert model.run["stopped"] == "done"
     assert model.run["n_cells"] == {"control": 4 * 24, "treated": 4 * 3 * 24}
     assert {row["stage"] for row in model.history.rows} == {"train", "refit"}
+    # two of four patients learned in validation, so the refit takes twice as many steps, at most all
+    refit = max(row["step"] for row in model.history.rows if row["stage"] == "refit")
+    assert refit == min(TINY.steps, 2 * model.run["best_step"])
     assert not model.method.training
     assert model.summaries.training_groups == model.trained_groups
 
@@ -227,10 +230,10 @@ def test_known_pairs_are_used(cohort):
 
 
 def test_validation_needs_two_cells(cohort):
-    """With `min_cells` 1 a patient of single cells cannot judge, and does not stop training."""
+    """With `min_cells` 1 patients of single cells cannot judge, and do not stop training."""
     first = ~cohort.obs.duplicated(["patient", "treatment", "dose"])
-    val = planned(cohort.obs).split.val[0]
-    thin = cohort[((cohort.obs["patient"] != val) | first).to_numpy()].copy()
+    judges = planned(cohort.obs).split.val
+    thin = cohort[(~cohort.obs["patient"].isin(judges) | first).to_numpy()].copy()
     made = make_model(thin, make_spec(min_cells=1))
     assert made.run["validation_energy"] is None
 
