@@ -1,6 +1,8 @@
 # `make demo` and `make test` each do all the set-up they need, and nothing twice.
 PYTHON ?= python3
 VENV ?= .venv
+# test processes side by side
+WORKERS ?= 2
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Networks are small, and threads that fight over a busy machine are many times slower than one.
@@ -31,7 +33,7 @@ demo: $(VENV)/.installed ## train, predict an unseen patient and evaluate on the
 	PATH="$(abspath $(BIN)):$$PATH" bash example_data/demo.sh demo
 
 test: $(VENV)/.installed-dev ## run the quick test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 check: $(VENV)/.installed-dev ## format, lint, import direction, types
 	$(BIN)/ruff format --check .
