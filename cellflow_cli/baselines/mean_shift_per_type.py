@@ -11,7 +11,7 @@ from cellflow_cli.baselines._summaries import Summaries
 from cellflow_cli.baselines._trained import mean_over_groups, trained
 from cellflow_cli.baselines._types import TypeMeans
 from cellflow_cli.catalog import Entry
-from cellflow_cli.errors import MetricError
+from cellflow_cli.errors import ConfigError, MetricError
 from cellflow_cli.types import Condition
 
 
@@ -25,7 +25,7 @@ class MeanShiftPerTypeConfig:
 
     def __post_init__(self) -> None:
         if self.min_cells < 1:
-            raise ValueError(f"`min_cells` must be at least 1, found {self.min_cells!r}")
+            raise ConfigError(f"Expected `min_cells` of at least 1, found {self.min_cells!r}.")
 
 
 class MeanShiftPerType:

@@ -10,6 +10,7 @@ from cellflow_cli.baselines._baseline import BaselineInput
 from cellflow_cli.baselines._summaries import Summaries
 from cellflow_cli.baselines._trained import trained, unit
 from cellflow_cli.catalog import Entry
+from cellflow_cli.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class RidgeConfig:
 
     def __post_init__(self) -> None:
         if not self.penalty > 0:
-            raise ValueError(f"`penalty` must be positive, found {self.penalty!r}")
+            raise ConfigError(f"Expected `penalty` above zero, found {self.penalty!r}.")
 
 
 class Ridge:

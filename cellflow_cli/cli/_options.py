@@ -78,15 +78,77 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Replace an existing output.", show_default=False, rich_help_panel=OUTPUT),
 ]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings as TOML (cellflow.toml).", rich_help_panel=MODEL),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any setting by its dotted name, such as method.embedder.k=50; repeatable.",
+        rich_help_panel=MODEL,
+    ),
+]
+Scale = Annotated[
+    bool | None,
+    typer.Option(
+        "--scale/--no-scale",
+        help="Divide features by their training spread.",
+        show_default="yes, but not components (pca:K)",
+        rich_help_panel=COMPUTE,
+    ),
+]
+MaxCells = Annotated[
+    int,
+    typer.Option(
+        "--max-cells", min=2, help="Most cells on either side of a comparison.", rich_help_panel=COMPUTE
+    ),
+]
+AllCells = Annotated[
+    bool,
+    typer.Option(
+        "--all-cells",
+        help="Compare with all measured cells, not with half of them; leaves no floor.",
+        show_default=False,
+        rich_help_panel=COMPUTE,
+    ),
+]
 
 
-def given(**settings: Any) -> dict[str, Any]:
-    """The data settings that were given on the command line, lists as tuples."""
+def metrics_option(default: str) -> Any:
+    """The option that names metrics; `default` is what help says of leaving it out."""
+    return typer.Option(
+        "--metrics",
+        metavar="NAME,..",
+        help="Metrics of `cellflow list metrics`; repeatable, or separated by commas.",
+        show_default=default,
+        rich_help_panel=COMPUTE,
+    )
+
+
+def data_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the data among the arguments of a command that were given, lists as tuples."""
     return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in settings.items()
-        if value is not None
+        name: tuple(arguments[name]) if isinstance(arguments[name], list) else arguments[name]
+        for name in _FIELDS
+        if arguments.get(name) is not None
     }
+
+
+def settings(file: Path | None, assignments: list[str] | None, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run: a TOML file, over it `--set`, over both the dedicated options.
+
+    Raises:
+        ConfigError: If the file or an assignment cannot be read, or nobody said what the columns mean.
+    """
+    from cellflow_cli.config import merged, parse_assignments, read_toml
+
+    low = {} if file is None else read_toml(file)
+    found = merged(merged(low, parse_assignments(assignments or [])), flags)
+    _check_told(found)
+    return found
 
 
 def names(texts: list[str] | None) -> list[str]:
@@ -109,7 +171,7 @@ def metric_names(texts: list[str] | None) -> list[str] | None:
     return found or None
 
 
-def check_told(settings: Mapping[str, Any]) -> None:
+def _check_told(settings: Mapping[str, Any]) -> None:
     """Refuse settings that do not say what the columns mean.
 
     Raises:

@@ -41,26 +41,7 @@ def check(
 
     Ends with exit code 0 where training can start, 3 where a finding stops it.
     """
-    settings = options.given(
-        treatment_key=treatment_key,
-        control=control,
-        sample_key=sample_key,
-        group_key=group_key,
-        match_key=match_key,
-        batch_key=batch_key,
-        dose_key=dose_key,
-        dose_unit=dose_unit,
-        cell_type_key=cell_type_key,
-        covariate_key=covariate_key,
-        pairs_key=pairs_key,
-        features=features,
-        expression=expression,
-        holdout=holdout,
-        split_key=split_key,
-        min_cells=min_cells,
-        drop_small=drop_small,
-        drop_unpaired=drop_unpaired,
-    )
+    settings = options.data_settings(locals())
     report = _checked(data, settings, seed)
     if as_json:
         emit_json(_as_json(report))

@@ -84,28 +84,9 @@ def compare(
     min_cells: opt.MinCells = None,
     drop_small: opt.DropSmall = None,
     drop_unpaired: opt.DropUnpaired = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Settings of all rows as TOML (cellflow.toml).", rich_help_panel=opt.MODEL
-        ),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Any setting of all rows by its dotted name; repeatable.",
-            rich_help_panel=opt.MODEL,
-        ),
-    ] = None,
-    metrics: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME,..",
-            help="Metrics of `cellflow list metrics`; repeatable, or separated by commas.",
-            show_default="energy,w2,mmd-median,r2-delta",
-            rich_help_panel=opt.COMPUTE,
-        ),
-    ] = None,
+    config: opt.ConfigFile = None,
+    assignments: opt.Assignments = None,
+    metrics: Annotated[list[str] | None, opt.metrics_option("energy,w2,mmd-median,r2-delta")] = None,
     against: Annotated[
         str | None,
         typer.Option(
@@ -120,24 +101,9 @@ def compare(
             rich_help_panel=opt.INPUT,
         ),
     ] = None,
-    scale: Annotated[
-        bool | None,
-        typer.Option(
-            "--scale/--no-scale", help="Divide features by their training spread.",
-            show_default="yes, but not components (pca:K)", rich_help_panel=opt.COMPUTE,
-        ),
-    ] = None,
-    max_cells: Annotated[
-        int,
-        typer.Option(min=2, help="Most cells on either side of a comparison.", rich_help_panel=opt.COMPUTE),
-    ] = 2500,
-    all_cells: Annotated[
-        bool,
-        typer.Option(
-            "--all-cells", help="Compare with all measured cells, not with half of them; leaves no floor.",
-            show_default=False, rich_help_panel=opt.COMPUTE,
-        ),
-    ] = False,
+    scale: opt.Scale = None,
+    max_cells: opt.MaxCells = 2500,
+    all_cells: opt.AllCells = False,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -164,8 +130,7 @@ def compare(
     --methods mfm,fm --folds 4 -o study
     """
     given = locals()
-    settings, common = _settings(given)
-    study = _study(given, settings, common)
+    study = _study(given, _settings(given))
     _show_plan(study)
     workers = jobs or _workers(device)
     if dry_run:
@@ -175,27 +140,22 @@ def compare(
     _finish(study, workers, given, as_json)
 
 
-def _settings(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Data settings as given, and all common settings of a run."""
-    from cellflow_cli.config import merged, parse_assignments, read_toml
-
-    names = (
-        "treatment_key", "control", "sample_key", "group_key", "match_key", "batch_key", "dose_key",
-        "dose_unit", "cell_type_key", "covariate_key", "pairs_key", "features", "expression",
-        "split_key", "min_cells", "drop_small", "drop_unpaired",
-    )  # fmt: skip
-    data = opt.given(**{name: given[name] for name in names})
+def _settings(given: dict[str, Any]) -> dict[str, Any]:
+    """All common settings of a run."""
+    data = opt.data_settings(given)
     if given["by"] is not None:
-        if given["split_key"] is not None:
-            raise ConfigError("Expected `--by` or `--split-key`, found both. Leave one of them out.")
         data["group_key"] = given["by"]
-    common = {} if given["config"] is None else read_toml(given["config"])
-    common = merged(merged(common, parse_assignments(given["assignments"] or [])), {"data": data})
-    opt.check_told(common)
-    return data, common
+    common = opt.settings(given["config"], given["assignments"], {"data": data})
+    if "split_key" in common["data"]:
+        for name in ("by", "folds"):
+            if given[name] is not None:
+                raise ConfigError(f"Expected `--{name}` or `--split-key`, found both. Leave one of them out.")
+    elif given["score_training"] is not None:
+        raise ConfigError("Expected `--split-key` with `--score-training`, found none. Give it too.")
+    return common
 
 
-def _study(given: dict[str, Any], data: dict[str, Any], common: dict[str, Any]) -> "Study":
+def _study(given: dict[str, Any], common: dict[str, Any]) -> "Study":
     from cellflow_cli.config import from_dict
     from cellflow_cli.data.read import file_hashes, read_obs
     from cellflow_cli.study import Measure, Study, arms_of_methods, folds_by_column, folds_by_group, read_arms
@@ -209,12 +169,12 @@ def _study(given: dict[str, Any], data: dict[str, Any], common: dict[str, Any]) 
     spec = from_dict(common).data
     obs = read_obs(given["data"])
     if spec.split_key is not None:
-        if given["folds"] is not None:
-            raise ConfigError("Expected `--folds` or `--split-key`, found both. Leave one of them out.")
-        folds = folds_by_column(obs, spec, given["score_training"])
+        # a refit learns from the validation groups, which are then no longer unseen
+        unseen = not any(arm.config.training.refit for arm in arms)
+        folds = folds_by_column(obs, spec, given["score_training"], validation=unseen)
+        if not unseen:
+            console.say("Groups of val are trained on in the end and not scored; see training.refit")
     else:
-        if given["score_training"] is not None:
-            raise ConfigError("Expected `--split-key` with `--score-training`, found none. Give it too.")
         folds = folds_by_group(obs, spec, given["folds"])
     measure = Measure(
         metrics=tuple(opt.metric_names(given["metrics"]) or Measure().metrics),
@@ -242,7 +202,7 @@ def _check_against(row: str | None, arms: list[str]) -> None:
 
 def _workers(device: str) -> int:
     from cellflow_cli.device import resolve
-    from cellflow_cli.study._study import cores
+    from cellflow_cli.study import cores
 
     return cores() if resolve(device).type == "cpu" else 1
 
@@ -251,14 +211,22 @@ def _finish(study: "Study", workers: int, given: dict[str, Any], as_json: bool) 
     from cellflow_cli.study import run
 
     reference = None if given["reference"] is None else tables.read_reference(given["reference"])
-    run(study, workers, _progress(len(study.pending()), workers))
+    pending = len(study.pending())
+    if pending:
+        console.say(f"Training {pending}, {min(workers, pending)} at a time")
+    try:
+        run(study, workers, _progress(pending))
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(
+            f"Interrupted. Finished trainings are kept in `{study.folder}`; the same command goes on there."
+        ) from interrupt
     found = tables.write(study, given["against"], reference)
     tables.show(found, study, reference)
     if as_json:
         console.emit_json(found["summary"])
 
 
-def _progress(n_pending: int, workers: int) -> Callable[[int, int, Any, dict[str, Any]], None]:
+def _progress(n_pending: int) -> Callable[[int, int, Any, dict[str, Any]], None]:
     """A line for each finished job, with the time left."""
     started, finished = time.monotonic(), [0]
 

@@ -34,42 +34,16 @@ def evaluate(
             rich_help_panel=opt.INPUT,
         ),
     ] = None,
-    metrics: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME,..",
-            help="Metrics of `cellflow list metrics`; repeatable, or separated by commas.",
-            show_default="all",
-            rich_help_panel=opt.COMPUTE,
-        ),
-    ] = None,
+    metrics: Annotated[list[str] | None, opt.metrics_option("all")] = None,
     page: Annotated[
         bool,
         typer.Option(
             "--page/--no-page", help="Write report.html and its figures.", rich_help_panel=opt.OUTPUT
         ),
     ] = True,
-    scale: Annotated[
-        bool | None,
-        typer.Option(
-            "--scale/--no-scale",
-            help="Divide features by their training spread.",
-            show_default="yes, but not components (pca:K)",
-            rich_help_panel=opt.COMPUTE,
-        ),
-    ] = None,
-    max_cells: Annotated[
-        int,
-        typer.Option(min=2, help="Most cells on either side of a comparison.", rich_help_panel=opt.COMPUTE),
-    ] = 2500,
-    all_cells: Annotated[
-        bool,
-        typer.Option(
-            "--all-cells",
-            help="Compare with all measured cells, not with half of them; leaves no floor.",
-            rich_help_panel=opt.COMPUTE,
-        ),
-    ] = False,
+    scale: opt.Scale = None,
+    max_cells: opt.MaxCells = 2500,
+    all_cells: opt.AllCells = False,
     floor_splits: Annotated[
         int,
         typer.Option(

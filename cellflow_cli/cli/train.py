@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -64,19 +64,8 @@ def train(
             rich_help_panel=opt.MODEL,
         ),
     ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Settings as TOML (cellflow.toml).", rich_help_panel=opt.MODEL),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Any setting by its dotted name, such as method.embedder.k=50; repeatable.",
-            rich_help_panel=opt.MODEL,
-        ),
-    ] = None,
+    config: opt.ConfigFile = None,
+    assignments: opt.Assignments = None,
     max_time: Annotated[
         str | None,
         typer.Option(
@@ -106,22 +95,17 @@ def train(
     --holdout patient=P7,P9 -o model
     """
     from cellflow_cli.bundle import FILES
+    from cellflow_cli.config import from_dict
     from cellflow_cli.data.read import file_hashes, read
     from cellflow_cli.device import resolve
     from cellflow_cli.files import check_writable
     from cellflow_cli.model import plan, train
 
-    names = (
-        "treatment_key", "control", "sample_key", "group_key", "match_key", "batch_key", "dose_key",
-        "dose_unit", "cell_type_key", "covariate_key", "pairs_key", "features", "expression", "holdout",
-        "split_key", "min_cells", "drop_small", "drop_unpaired",
-    )  # fmt: skip
-    given = locals()
-    flags: dict[str, Any] = {"data": opt.given(**{name: given[name] for name in names})}
+    flags: dict[str, Any] = {"data": opt.data_settings(locals())}
     flags |= {} if method is None else {"method": {"name": method}}
     flags["training"] = ({} if steps is None else {"steps": steps}) | ({"refit": False} if no_refit else {})
     flags |= {} if seed is None else {"seed": seed}
-    run = _config(config, assignments or [], flags)
+    run = from_dict(opt.settings(config, assignments, flags))
     limit = None if max_time is None else seconds(max_time)
     partial = output.with_name(output.name + ".partial")
     where = resolve(device)
@@ -166,15 +150,6 @@ def seconds(text: str) -> float:
     if value <= 0:
         raise ConfigError(f"Expected a time such as 90s, 30m or 2h, found {text!r} (`--max-time`).")
     return value
-
-
-def _config(file: Path | None, assignments: list[str], flags: Mapping[str, Any]) -> "RunConfig":
-    from cellflow_cli.config import from_dict, merged, parse_assignments, read_toml
-
-    settings = {} if file is None else read_toml(file)
-    settings = merged(merged(settings, parse_assignments(assignments)), flags)
-    opt.check_told(settings)
-    return from_dict(settings)
 
 
 @contextmanager

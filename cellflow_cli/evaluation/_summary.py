@@ -34,7 +34,7 @@ def better_than(lines: Lines, baseline: str, best: Mapping[str, str]) -> dict[st
     found = {}
     for metric, wish in best.items():
         means = group_means(lines.beside({"model": "model", "baseline": baseline}, metric))
-        better = [_better(m, b, wish) for m, b in zip(means["model"], means["baseline"], strict=True)]
+        better = [is_better(m, b, wish) for m, b in zip(means["model"], means["baseline"], strict=True)]
         found[metric] = {"k": sum(better), "n": len(better)}
     return found
 
@@ -44,7 +44,8 @@ def from_one(value: float) -> float:
     return abs(math.log(value)) if value > 0 else math.inf
 
 
-def _better(value: float, rival: float, wish: str) -> bool:
+def is_better(value: float, rival: float, wish: str) -> bool:
+    """Whether a value beats its rival; `wish` is the best value of the metric: low, high or one."""
     if wish == "one":
         value, rival = from_one(value), from_one(rival)
     return value > rival if wish == "high" else value < rival

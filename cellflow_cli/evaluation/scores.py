@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -90,6 +91,10 @@ class Scores:
             metrics: For each metric its definition, best value and space.
             settings, unmatched, seen_in_training, warnings: As in the attributes; n_conditions.
         """
+        return self._summary
+
+    @cached_property
+    def _summary(self) -> dict[str, Any]:
         entries = {name: Catalog("metrics").load(name) for name in self.metrics}
         definitions = Catalog("metrics").summaries()
         best = {name: entry.best for name, entry in entries.items()}

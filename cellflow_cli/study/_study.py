@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import torch
 from cellflow_cli.errors import CellflowError, ConfigError, OutputError
 from cellflow_cli.study.arms import Arm, check_arms
 from cellflow_cli.study.folds import Fold
-from cellflow_cli.study.jobs import JOB_FILE, SCORES_FILE, Job, Measure, finished, run_job
+from cellflow_cli.study.jobs import SCORES_FILE, Job, Measure, finished, run_job
 
 JOBS = "jobs"
 OnDone = Callable[[int, int, Job, dict[str, Any]], None]
@@ -71,8 +72,14 @@ class Study:
         """Jobs that are not done.
 
         Raises:
+            OutputError: If the folder holds other things than a comparison, which its tables would replace.
             ConfigError: If a finished job had other settings: results of two kinds never share a table.
         """
+        if self.folder.is_dir() and not (self.folder / JOBS).is_dir() and any(self.folder.iterdir()):
+            raise OutputError(
+                f"Expected a new folder, or that of an earlier comparison, found other files in "
+                f"`{self.folder}`. Nothing was changed. Choose another `--output`."
+            )
         left = []
         for job in self.jobs():
             facts = finished(job.folder)
@@ -98,7 +105,7 @@ class Study:
             facts = finished(job.folder)
             if facts is None:
                 continue
-            table = pd.read_csv(job.folder / SCORES_FILE, dtype={"sample": str, "group": str})
+            table = _read_scores(job.folder / SCORES_FILE)
             rows = table["row"].where(table["row"] != "model", job.arm.name)
             table = table.assign(row=rows, fold=job.fold.name, seed=float(job.seed))
             rivals = rows != job.arm.name
@@ -193,7 +200,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=torch.set_num_threads,
+        initializer=_begin,
         initargs=(threads,),
     )
     try:
@@ -204,6 +211,12 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+def _begin(threads: int) -> None:
+    """A worker leaves an interrupt to the process that started it, which then ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
 
 
 def _result(job: Job) -> dict[str, Any] | CellflowError:
@@ -218,6 +231,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _read_scores(file: Path) -> pd.DataFrame:
+    """A table of scores; labels stay text, also those that look like numbers or like a missing value."""
+    text = dict.fromkeys(("sample", "group", "treatment", "row", "metric", "reason", "part"), str)
+    return pd.read_csv(
+        file, dtype=text, keep_default_na=False, na_values=dict.fromkeys(("dose", "value", "se"), [""])
+    )
+
+
 def _difference(found: Any, wanted: Any, at: str = "") -> str:
     """The first setting in which two trees of settings differ, as text."""
     if isinstance(found, dict) and isinstance(wanted, dict):
@@ -225,8 +246,3 @@ def _difference(found: Any, wanted: Any, at: str = "") -> str:
             if found.get(key) != wanted.get(key):
                 return _difference(found.get(key), wanted.get(key), f"{at}.{key}" if at else str(key))
     return f"{at} was {found!r} and is {wanted!r}"
-
-
-def is_study(folder: Path) -> bool:
-    """Whether a folder holds jobs of a comparison."""
-    return any((folder / JOBS).glob(f"*/{JOB_FILE}"))

@@ -86,7 +86,7 @@ def read_arms(path: Path, common: Mapping[str, Any]) -> list[Arm]:
 
 
 def check_arms(arms: Sequence[Arm]) -> None:
-    """Refuse an empty list, and names that would share a row or a folder.
+    """Refuse an empty list, and names that would share a row or a folder with another.
 
     Raises:
         ConfigError: Naming the first two.
@@ -95,10 +95,13 @@ def check_arms(arms: Sequence[Arm]) -> None:
         raise ConfigError(
             "Expected a method to compare, found none. Name some with `--methods`, or `--arms`."
         )
+    taken = {*Catalog("baselines").names(), "floor", "truth-decoded"}
     seen: dict[str, str] = {}
     for arm in arms:
         if not arm.slug:
             raise ConfigError(f"Expected letters or digits in the name of an arm, found {arm.name!r}.")
+        if arm.name in taken:
+            raise ConfigError(f"Expected an arm of another name than the row {arm.name!r}. Rename it.")
         if arm.slug in seen:
             raise ConfigError(
                 f"Expected arms of different names, found {seen[arm.slug]!r} and {arm.name!r}. Rename one."

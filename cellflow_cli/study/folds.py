@@ -71,7 +71,9 @@ def folds_by_group(obs: pd.DataFrame, spec: DataSpec, n_folds: int | None) -> li
     ]
 
 
-def folds_by_column(obs: pd.DataFrame, spec: DataSpec, training_column: str | None = None) -> list[Fold]:
+def folds_by_column(
+    obs: pd.DataFrame, spec: DataSpec, training_column: str | None = None, *, validation: bool = True
+) -> list[Fold]:
     """The one division that `spec.split_key` says; validation and test groups are parts of the result.
 
     Args:
@@ -79,21 +81,27 @@ def folds_by_column(obs: pd.DataFrame, spec: DataSpec, training_column: str | No
         spec: With a split key.
         training_column: Column of obs that is true for training samples to score too, as a part of its
             own that says how well the method fits and nothing about unseen groups.
+        validation: Whether the validation groups are scored; not if an arm is trained again on them.
 
     Raises:
         DataError: If the column is missing or holds out nothing.
     """
+    raise_first([f for f in [missing_column(obs, str(spec.split_key), "--split-key")] if f])
     groups, parts = labels(obs[spec.group]), labels(obs[str(spec.split_key)])
-    scored = [(part, tuple(distinct(groups[parts == part]))) for part in ("val", "test")]
+    held = ("val", "test") if validation else ("test",)
+    scored = [(part, tuple(distinct(groups[parts == part]))) for part in held]
     if training_column is not None:
         raise_first([f for f in [missing_column(obs, training_column, "--score-training")] if f])
         marked = marks(obs, training_column) & (parts == "train")
         scored.insert(0, (TRAINING, tuple(distinct(groups[marked]))))
     scored = [(part, found) for part, found in scored if found]
-    if not any(part in ("val", "test") for part, _ in scored):
+    if not any(part in held for part, _ in scored):
+        trained = (
+            "" if validation else " (those of val are trained on in the end: `--set training.refit=false`)"
+        )
         raise DataError(
-            f'Expected groups of val or test in `obs["{spec.split_key}"]`, found none to score. Choose '
-            "another column with `--split-key`, or hold groups out in turn with `--by`."
+            f'Expected groups of {" or ".join(held)} in `obs["{spec.split_key}"]`, found none to score'
+            f"{trained}. Choose another column with `--split-key`, or hold groups out in turn with `--by`."
         )
     return [Fold(name="split", spec=spec, scored=tuple(scored), only=training_column)]
 

@@ -78,6 +78,7 @@ class Job:
         settings = {
             "config": to_dict(config),
             "scored": self.fold.scored,
+            "only": self.fold.only,
             "measure": asdict(self.measure),
             "data": self.data_hashes,
         }

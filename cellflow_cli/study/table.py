@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from cellflow_cli.catalog import Catalog
+from cellflow_cli.evaluation import is_better
 
 REFERENCE_COLUMNS = ("row", "part", "metric", "value")
 
@@ -54,13 +55,14 @@ def paired(scores: pd.DataFrame, against: str) -> pd.DataFrame:
         if against not in wide:
             continue
         for row in [name for name in wide.columns if name != against]:
-            difference = (wide[row] - wide[against]).dropna()
-            better = _gain(wide[[row, against]].dropna(), row, against, _best(str(metric)))
+            both = wide[[row, against]].dropna()
+            difference = both[row] - both[against]
+            better = [is_better(a, b, _best(str(metric))) for a, b in both.to_numpy()]
             found.append(
                 {
                     "row": row, "against": against, "part": part, "metric": metric,
                     "difference": difference.mean(), "sd": difference.std(),
-                    "k": int(better.sum()), "n": len(difference),
+                    "k": sum(better), "n": len(difference),
                 }
             )  # fmt: skip
     return pd.DataFrame(found)
@@ -125,12 +127,6 @@ def _text(mean: float | None, sd: float | None, factor: int) -> str:
 
 def _best(metric: str) -> str:
     return str(Catalog("metrics").load(metric).best)
-
-
-def _gain(pair: pd.DataFrame, row: str, against: str, best: str) -> "pd.Series[bool]":
-    if best == "one":
-        return (pair[row] - 1).abs() < (pair[against] - 1).abs()
-    return pair[row] > pair[against] if best == "high" else pair[row] < pair[against]
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

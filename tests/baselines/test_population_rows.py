@@ -7,6 +7,7 @@ import torch
 from cellflow_cli.baselines import BaselineInput, summarise
 from cellflow_cli.baselines.nearest_sample import NearestSample
 from cellflow_cli.baselines.ridge import Ridge, RidgeConfig, ridge
+from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import Condition, Population, PopulationPair
 
 DRUG = Condition("drug")
@@ -111,5 +112,5 @@ def test_ridge_is_that_of_scikit_learn():
 
 
 def test_a_penalty_must_be_positive():
-    with pytest.raises(ValueError, match="`penalty` must be positive"):
+    with pytest.raises(ConfigError, match="Expected `penalty` above zero"):
         RidgeConfig(penalty=0)

@@ -1,6 +1,11 @@
 """`cellflow compare` as a user types it."""
 
+import functools
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -65,6 +70,8 @@ def test_a_dry_run_trains_nothing(cohort_file: Path, tmp_path: Path) -> None:
         (["--folds", 9], 2, "between 2 and 4 folds"),
         (["--by", "patien"], 3, 'obs["patien"]'),
         (["--by", "patient", "--split-key", "patient"], 2, "`--by` or `--split-key`"),
+        (["--folds", 2, "--set", "data.split_key=patient"], 2, "`--folds` or `--split-key`"),
+        (["--split-key", "splt"], 3, 'obs["splt"]'),
         (["--score-training", "x"], 2, "`--split-key` with `--score-training`"),
         (["--metrics", "enrgy"], 2, "energy"),
         (["--against", "nobody"], 2, "nobody"),
@@ -76,3 +83,29 @@ def test_bad_input(cohort_file: Path, tmp_path: Path, options: list, code: int, 
     found = compare(cohort_file, *KEYS, *SHORT, *options, "-o", tmp_path / "study")
     assert found.exit_code == code, found.stderr
     assert message in " ".join(found.stderr.split())
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interrupt_keeps_what_is_done(cohort_file: Path, tmp_path: Path, jobs: int) -> None:
+    """The same as Ctrl-C at a terminal, which reaches the workers too."""
+    command = [
+        sys.executable, "-m", "cellflow_cli", "compare", cohort_file, *KEYS, *SHORT, "--methods", "fm",
+        "--arms", tmp_path / "arms.toml", "--folds", "2", "--jobs", jobs, "-o", tmp_path / "study",
+    ]  # fmt: skip
+    (tmp_path / "arms.toml").write_text('[long]\nmethod = "fm"\ntraining.steps = 1000000\n')
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        [str(part) for part in command], stderr=subprocess.PIPE, text=True, preexec_fn=listen,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "fm, fold 2, seed 0: trained" in line:  # both short trainings are done
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, rest
+    assert "Finished trainings are kept" in rest
+    assert "Traceback" not in rest
+    kept = sorted(path.name for path in (tmp_path / "study" / "jobs").iterdir())
+    assert kept == ["fm_1_0", "fm_2_0"]

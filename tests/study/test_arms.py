@@ -1,5 +1,7 @@
 """Arms from names and from a file."""
 
+from dataclasses import replace
+
 import pytest
 
 from cellflow_cli.errors import ConfigError
@@ -49,6 +51,8 @@ def test_arms_must_differ(common):
     arm = arms_of_methods(["fm"], common)
     with pytest.raises(ConfigError, match="different names"):
         check_arms(arm * 2)
+    with pytest.raises(ConfigError, match="than the row 'ridge'"):
+        check_arms([replace(arm[0], name="ridge")])
     with pytest.raises(ConfigError, match="found none"):
         check_arms([])
 

@@ -1,5 +1,7 @@
 """What is held out in turn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,6 +63,15 @@ def test_a_split_column_makes_one_fold_with_parts():
     )
     (fold,) = folds_by_column(split_obs(), spec, "shown")
     assert dict(fold.scored) == {"train": ("P2",), "val": ("P3",), "test": ("P4",)}
+    # a model that is trained again on the validation groups must not be scored on them
+    (fold,) = folds_by_column(split_obs(), spec, validation=False)
+    assert dict(fold.scored) == {"test": ("P4",)}
+    table = split_obs()
+    table["split"] = table["split"].replace("test", "val")
+    with pytest.raises(DataError, match="training.refit=false"):
+        folds_by_column(table, spec, validation=False)
+    with pytest.raises(DataError, match="splt"):
+        folds_by_column(split_obs(), replace(spec, split_key="splt"))
     table = split_obs()
     table["split"] = "train"
     with pytest.raises(DataError, match="found none to score"):

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from cellflow_cli.errors import CellflowError, ConfigError
+from cellflow_cli.errors import CellflowError, ConfigError, OutputError
 from cellflow_cli.study import Measure, run
+from cellflow_cli.study._study import _read_scores
 from cellflow_cli.study.flows import flows
 from cellflow_cli.study.jobs import run_job
 
@@ -51,6 +52,26 @@ def test_other_settings_never_share_a_table(only_fm):
     changed = replace(only_fm, data_hashes=("0" * 8,))
     with pytest.raises(ConfigError, match="data was"):
         run(changed, 1)
+
+
+def test_a_folder_of_other_things_is_left_alone(only_fm):
+    """The tables of a comparison have names that a report has too."""
+    only_fm.folder.mkdir()
+    (only_fm.folder / "scores.csv").write_text("mine")
+    with pytest.raises(OutputError, match="found other files"):
+        run(only_fm, 1)
+    assert [path.name for path in only_fm.folder.iterdir()] == ["scores.csv"]
+    assert (only_fm.folder / "scores.csv").read_text() == "mine"
+
+
+def test_labels_stay_text(tmp_path):
+    """A patient called NA is no missing value, and one called 007 no number."""
+    file = tmp_path / "scores.csv"
+    file.write_text("sample,group,treatment,dose,value\nNA,007,null,,0.5\nP1,P1,drug,1.5,\n")
+    table = _read_scores(file)
+    assert table.loc[0, ["sample", "group", "treatment"]].tolist() == ["NA", "007", "null"]
+    assert table["dose"].isna().tolist() == [True, False]
+    assert table["value"].isna().tolist() == [False, True]
 
 
 def test_a_failed_job_leaves_the_others_and_is_done_on_the_next_call(study, monkeypatch):

@@ -64,3 +64,12 @@ def test_mmd_is_shown_times_a_thousand():
     titles, rows = layout(means(lines), ["mmd-rbf", "w1"])
     assert titles[1] == "held out mmd-rbf ·10³"
     assert rows[1] == ["identity", "2.38", "–"]
+
+
+def test_half_and_double_are_equally_far_from_one():
+    """The ratio .5 is not better than 1.9, although 1.9 is further from one by subtraction."""
+    lines = scores().assign(metric="variance-ratio")
+    lines = lines[lines["group"] == "B"].drop_duplicates("row")
+    lines["value"] = [1.9, 0.5]  # model, identity
+    (line,) = paired(lines, "identity").to_dict("records")
+    assert (line["k"], line["n"]) == (1, 1)
