@@ -17,8 +17,8 @@ _MOST_NUMBERS = 2**24  # 64 MB in float32
 class Context(Protocol):
     """A population as the field sees it: something that can be asked at a point and a time."""
 
-    def query(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"]) -> Float[Tensor, "b n e"]:
-        """What the population says at each point, shape [b, n, e]."""
+    def query(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"]) -> Float[Tensor, "b #n e"]:
+        """What the population says at each point: shape [b, n, e], or [b, 1, e] if the same at all."""
         ...
 
     def merged(self) -> "Context":
@@ -36,9 +36,9 @@ class PooledContext:
 
     vector: Float[Tensor, "b e"]
 
-    def query(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"]) -> Float[Tensor, "b n e"]:
-        """The vector at each point, shape [b, n, e]."""
-        return self.vector.unsqueeze(1).expand(-1, x.shape[1], -1)
+    def query(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"]) -> Float[Tensor, "b 1 e"]:
+        """The vector, shape [b, 1, e]."""
+        return self.vector.unsqueeze(1)
 
     def merged(self) -> "PooledContext":
         """The mean vector, shape [1, e]."""
