@@ -36,7 +36,7 @@ def read_reference(file: Path) -> Any:
     return table
 
 
-def write(study: "Study", against: str | None, reference: Any) -> dict[str, Any]:
+def write(study: "Study", against: str, reference: Any) -> dict[str, Any]:
     """All tables and the figure of the finished jobs, as files of the study and as a mapping."""
     import json
 
@@ -48,16 +48,15 @@ def write(study: "Study", against: str | None, reference: Any) -> dict[str, Any]
 
     scores, costs = study.scores(), study.costs()
     means = table.means(scores)
-    row = against or "mean-shift"
     settings = {
         "arms": {arm.name: to_dict(arm.config) for arm in study.arms},
         "folds": {fold.name: {part: list(groups) for part, groups in fold.scored} for fold in study.folds},
         "seeds": list(study.seeds),
         "data": [str(path) for path in study.data],
-        "against": row,
+        "against": against,
     }
-    summary = table.summary(scores, costs, row, settings)
-    paired = table.paired(scores, row)
+    summary = table.summary(scores, costs, against, settings)
+    paired = table.paired(scores, against)
     for name, content in (
         ("scores.csv", scores.to_csv(index=False)),
         ("means.csv", means.to_csv(index=False)),

@@ -13,7 +13,7 @@ from cellflow_cli.cli import console
 from cellflow_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from cellflow_cli.study import Study
+    from cellflow_cli.study import Measure, Study
 
 
 def compare(
@@ -87,11 +87,18 @@ def compare(
     config: opt.ConfigFile = None,
     assignments: opt.Assignments = None,
     metrics: Annotated[list[str] | None, opt.metrics_option("energy,w2,mmd-median,r2-delta")] = None,
+    baselines: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,..", help="Rows of `cellflow list baselines`; repeatable, or separated by commas.",
+            show_default="all", rich_help_panel=opt.COMPUTE,
+        ),
+    ] = None,
     against: Annotated[
         str | None,
         typer.Option(
             metavar="ROW", help="Row that the paired differences are against.",
-            show_default="mean-shift", rich_help_panel=opt.COMPUTE,
+            show_default="mean-shift, else the first baseline", rich_help_panel=opt.COMPUTE,
         ),
     ] = None,
     reference: Annotated[
@@ -158,14 +165,15 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
 def _study(given: dict[str, Any], common: dict[str, Any]) -> "Study":
     from cellflow_cli.config import from_dict
     from cellflow_cli.data.read import file_hashes, read_obs
-    from cellflow_cli.study import Measure, Study, arms_of_methods, folds_by_column, folds_by_group, read_arms
+    from cellflow_cli.study import Study, arms_of_methods, folds_by_column, folds_by_group, read_arms
 
     named = opt.names(given["methods"])
     if not named and given["arms"] is None:
         named = ["mfm", "fm"]
     arms = arms_of_methods(named, common)
     arms += read_arms(given["arms"], common) if given["arms"] is not None else []
-    _check_against(given["against"], [arm.name for arm in arms])
+    measure = _measure(given)
+    _check_against(given["against"], [*(arm.name for arm in arms), *_baselines(measure)])
     spec = from_dict(common).data
     obs = read_obs(given["data"])
     if spec.split_key is not None:
@@ -176,10 +184,6 @@ def _study(given: dict[str, Any], common: dict[str, Any]) -> "Study":
             console.say("Groups of val are trained on in the end and not scored; see training.refit")
     else:
         folds = folds_by_group(obs, spec, given["folds"])
-    measure = Measure(
-        metrics=tuple(opt.metric_names(given["metrics"]) or Measure().metrics),
-        max_cells=given["max_cells"], all_cells=given["all_cells"], scale=given["scale"],
-    )  # fmt: skip
     paths = tuple(path.absolute() for path in given["data"])
     return Study(
         arms=tuple(arms), folds=tuple(folds), seeds=tuple(range(given["seeds"])), data=paths,
@@ -188,11 +192,36 @@ def _study(given: dict[str, Any], common: dict[str, Any]) -> "Study":
     )  # fmt: skip
 
 
-def _check_against(row: str | None, arms: list[str]) -> None:
+def _measure(given: dict[str, Any]) -> "Measure":
+    """How to score, names checked before anything is trained."""
     from cellflow_cli.catalog import Catalog
+    from cellflow_cli.study import Measure
+
+    baselines = opt.names(given["baselines"])
+    for name in baselines:
+        Catalog("baselines").load(name)
+    return Measure(
+        metrics=tuple(opt.metric_names(given["metrics"]) or Measure().metrics),
+        baselines=tuple(baselines) or None, max_cells=given["max_cells"], all_cells=given["all_cells"],
+        scale=given["scale"],
+    )  # fmt: skip
+
+
+def _baselines(measure: "Measure") -> tuple[str, ...]:
+    from cellflow_cli.catalog import Catalog
+
+    return tuple(Catalog("baselines").names()) if measure.baselines is None else measure.baselines
+
+
+def _usual_rival(measure: "Measure") -> str:
+    rows = _baselines(measure)
+    return "mean-shift" if "mean-shift" in rows else rows[0]
+
+
+def _check_against(row: str | None, rows: list[str]) -> None:
     from cellflow_cli.errors import listed, nearest
 
-    known = [*arms, *Catalog("baselines").names(), "floor"]
+    known = [*rows, "floor"]
     if row is not None and row not in known:
         raise ConfigError(
             f"Expected one of the rows {listed(known, 20)}, found {row!r}.{nearest(row, known)} Choose with "
@@ -220,7 +249,7 @@ def _finish(study: "Study", workers: int, given: dict[str, Any], as_json: bool) 
         raise KeyboardInterrupt(
             f"Interrupted. Finished trainings are kept in `{study.folder}`; the same command goes on there."
         ) from interrupt
-    found = tables.write(study, given["against"], reference)
+    found = tables.write(study, given["against"] or _usual_rival(study.measure), reference)
     tables.show(found, study, reference)
     if as_json:
         console.emit_json(found["summary"])

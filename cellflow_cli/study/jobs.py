@@ -29,6 +29,7 @@ class Measure:
 
     Attributes:
         metrics: Catalog names.
+        baselines: Catalog names of the rows that need no model; None: all.
         max_cells: Most cells on either side of a comparison.
         all_cells: Compare with all measured cells, not with half of them.
         scale: Divide features by their training spread; None: yes unless they are components.
@@ -36,6 +37,7 @@ class Measure:
     """
 
     metrics: tuple[str, ...] = ("energy", "w2", "mmd-median", "r2-delta")
+    baselines: tuple[str, ...] | None = None
     max_cells: int = 2500
     all_cells: bool = False
     scale: bool | None = None
@@ -140,7 +142,7 @@ def scored(model: Model, adata: anndata.AnnData, job: Job) -> tuple[pd.DataFrame
         n_cells += int(predicted.obs["cellflow_is_predicted"].sum())
         found = score(
             predicted, adata, transform=model.transform, summaries=model.summaries,
-            metrics=job.measure.metrics, baselines=None if job.rivals else (),
+            metrics=job.measure.metrics, baselines=job.measure.baselines if job.rivals else (),
             max_cells=job.measure.max_cells, all_cells=job.measure.all_cells, seed=job.measure.seed,
             scale=job.measure.scale, device=model.device,
         )  # fmt: skip

@@ -46,8 +46,13 @@ def test_rows_from_elsewhere_stand_beside(cohort_file: Path, tmp_path: Path) -> 
     table = tmp_path / "paper.csv"
     table.write_text("# source\nrow,part,metric,value\nthe paper,held out,energy,0.123\n")
     command = [cohort_file, *KEYS, *SHORT, "--methods", "fm", "--folds", "2", "-o", tmp_path / "study"]
+    command += ["--baselines", "pooled-treated,ridge"]
     found = compare(*command, "--reference", table)
     assert found.exit_code == 0, found.stderr
+    assert set(pd.read_csv(tmp_path / "study" / "scores.csv")["row"]) == {
+        "fm", "floor", "pooled-treated", "ridge",
+    }  # fmt: skip
+    assert "Against pooled-treated" in found.stderr
     assert "the paper" in found.stderr
     assert "0.123" in found.stderr
     table.write_text("row,value\nthe paper,1\n")
