@@ -1,0 +1,135 @@
+"""Characteristic function of the population at random frequencies, seen from the point that asks."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from cellflow_cli.catalog import Entry
+from cellflow_cli.embedders._context import mean_and_spread
+from cellflow_cli.errors import ConfigError
+from cellflow_cli.types import ModelShape, PopulationBatch
+
+_GAIN = 4.0  # most values lie within +-0.25 (the function falls off from one): brings them to about one
+
+
+@dataclass(frozen=True, kw_only=True)
+class FourierConfig:
+    """Frequencies and sizes."""
+
+    bandwidths: tuple[float, ...] = field(
+        default=(0.18, 0.35, 0.7),
+        metadata={
+            "help": "Bandwidths in network units, for distances divided by the root of their features."
+        },
+    )
+    frequencies: int = field(default=48, metadata={"help": "Frequencies drawn for each bandwidth."})
+    embedding: int = field(default=8, metadata={"help": "Width of the vector beside it; 0: none."})
+    reference_cells: int = field(default=1024, metadata={"help": "Cells of the population seen per step."})
+
+    def __post_init__(self) -> None:
+        if not self.bandwidths or min(self.bandwidths) <= 0:
+            raise ConfigError(f"Expected bandwidths above zero, found {self.bandwidths}.")
+        if min(self.frequencies, self.reference_cells) < 1:
+            raise ConfigError("Expected frequencies and reference_cells of at least 1 in method.embedder.")
+        if self.embedding < 0 or self.embedding == 1:
+            raise ConfigError(
+                f"Expected method.embedder.embedding of 0 or at least 2, found {self.embedding}: the layer "
+                "norm makes a single number the same for every population."
+            )
+
+
+@dataclass(frozen=True)
+class FourierContext:
+    """A population as its characteristic function.
+
+    Attributes:
+        cosine, sine: Mean over the cells of cos(w . s) and sin(w . s), shape [b, f].
+        frequencies: w, shape [d, f].
+        pooled: Vector of the population, shape [b, e].
+    """
+
+    cosine: Float[Tensor, "b f"]
+    sine: Float[Tensor, "b f"]
+    frequencies: Float[Tensor, "d f"]
+    pooled: Float[Tensor, "b e"]
+
+    def query(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"]) -> Float[Tensor, "b n q"]:
+        """Mean over the cells of cos(w . (x - s)) and of sin(w . (x - s)), times 4; and the vector."""
+        angle = x @ self.frequencies
+        cos, sin = angle.cos(), angle.sin()
+        mean_cos, mean_sin = self.cosine.unsqueeze(1), self.sine.unsqueeze(1)
+        even = cos * mean_cos + sin * mean_sin
+        odd = sin * mean_cos - cos * mean_sin
+        pooled = self.pooled.unsqueeze(1).expand(-1, x.shape[1], -1)
+        return torch.cat([_GAIN * even, _GAIN * odd, pooled], dim=-1)
+
+    def merged(self) -> "FourierContext":
+        """The means over all subsamples."""
+        return FourierContext(
+            self.cosine.mean(0, keepdim=True),
+            self.sine.mean(0, keepdim=True),
+            self.frequencies,
+            self.pooled.mean(0, keepdim=True),
+        )
+
+
+class Fourier(nn.Module):
+    """The population as its characteristic function, seen from the point that asks.
+
+    phi(w) = E exp(i w . s);   the field is told Re and Im of exp(i w . x) conj(phi(w)) for each frequency w
+
+    The frequencies are drawn from N(0, I / (d h^2)) for each bandwidth h and learned further. Over many of
+    them the real part averages to the Gaussian kernel density of the population at x with bandwidth
+    h sqrt(d), and the other combinations that a network can take to its derivatives and to narrower
+    kernels: what `kernel` and `set-attention` tell, yet from one vector of fixed size, whose cost does not
+    grow with the number of cells. A small vector beside it, LayerNorm(W [mean, std, phi]), says what the
+    population is like wherever it is asked.
+
+    Args:
+        config: Frequencies and sizes.
+        shape: Gives the width of cells and node features.
+
+    Source: Rahimi and Recht (2007), Random features for large-scale kernel machines, section 3, for the
+    frequencies; Muandet et al. (2017), Kernel mean embedding of distributions, section 3.1, for the vector.
+    """
+
+    local = True
+    """The context is queried at points, so training keeps the cells that flow out of it."""
+
+    def __init__(self, config: FourierConfig, shape: ModelShape) -> None:
+        super().__init__()
+        d, n = shape.n_features, config.frequencies
+        n_in = d + shape.n_node_features
+        self.reference_cells = config.reference_cells
+        drawn = [torch.randn(d, n) / (h * math.sqrt(d)) for h in config.bandwidths]
+        self.frequencies = nn.Parameter(torch.cat(drawn, dim=-1))
+        n_told = 2 * self.frequencies.shape[-1]
+        self.pool = (
+            nn.Sequential(nn.Linear(2 * n_in + n_told, config.embedding), nn.LayerNorm(config.embedding))
+            if config.embedding
+            else None
+        )
+        self.width = n_told + config.embedding
+
+    def forward(self, population: PopulationBatch) -> FourierContext:
+        """A context of b subsamples."""
+        angle = population.cells @ self.frequencies
+        cosine, sine = (_mean(part, population.mask) for part in (angle.cos(), angle.sin()))
+        if self.pool is None:
+            pooled = cosine[:, :0]
+        else:
+            h = torch.cat([population.cells, population.node_features], dim=-1)
+            moments = mean_and_spread(h, population.mask)
+            pooled = self.pool(torch.cat([moments, _GAIN * cosine, _GAIN * sine], dim=-1))
+        return FourierContext(cosine, sine, self.frequencies, pooled)
+
+
+def _mean(h: Float[Tensor, "b m f"], mask: Bool[Tensor, "b m"]) -> Float[Tensor, "b f"]:
+    weight = mask.unsqueeze(-1).to(h.dtype)
+    return (h * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
+EMBEDDER = Entry(FourierConfig, Fourier)
