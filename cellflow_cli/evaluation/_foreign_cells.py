@@ -7,7 +7,7 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from cellflow_cli.data.blocks import Tally, blocks, expression_fault, tally
+from cellflow_cli.data.blocks import Tally, blocks, dense, expression_fault, normalised, tally
 from cellflow_cli.data.columns import is_missing, where
 from cellflow_cli.data.features import fit_features
 from cellflow_cli.data.read import feature_names, unique_feature_names, values
@@ -22,15 +22,17 @@ _JUDGED = 200  # cells whose total is looked at
 
 
 class ForeignCells(NamedTuple):
-    """The predicted cells, as they are in the file.
+    """Predicted cells in the spaces of a transform; control rows left out.
 
     Attributes:
-        adata: X and var names; control rows left out.
-        total: Of its values.
+        genes: Expression space, float32, shape [n, g].
+        flow: Features of the flow, float32, shape [n, d].
+        lowest: Smallest value in the file.
     """
 
-    adata: anndata.AnnData
-    total: Tally
+    genes: np.ndarray
+    flow: np.ndarray
+    lowest: float
 
 
 def column_names(
@@ -106,66 +108,79 @@ def _matrix(adata: anndata.AnnData, name: str) -> Any:
 
 
 def foreign_cells(
-    predicted: anndata.AnnData, rows: np.ndarray, names: list[str], told: Conventions
-) -> ForeignCells:
-    matrix = _matrix(predicted, told.matrix or "X")
+    predicted: anndata.AnnData, rows: np.ndarray, names: list[str], transform: FeatureTransform,
+    told: Conventions,
+) -> ForeignCells:  # fmt: skip
+    """Rows of the predicted matrix, once it holds what was told.
+
+    Raises:
+        ConfigError: If what it holds cannot be brought to the space of the transform.
+        DataError: If it holds something else, or lacks features.
+    """
+    matrix, place = _matrix(predicted, told.matrix or "X"), where(predicted.obs)
+    kind, known = told.expression or transform.expression_kind, transform.expression_kind
+    if kind != known and (known, kind) != ("counts", "log1p"):
+        raise ConfigError(
+            f"Expected predicted values like those of the truth ({known or 'as-is'}), found "
+            f"`--predicted-expression {kind}`. Only log1p values can be held against counts."
+        )
     total = Tally()
     for block in blocks(matrix, rows):
         total = total.plus(tally(block))
-    obs = pd.DataFrame(index=predicted.obs_names[rows].astype(str))
-    adata = anndata.AnnData(X=matrix[rows], obs=obs, var=pd.DataFrame(index=names))
-    adata.obs.attrs.update(predicted.obs.attrs)
-    return ForeignCells(adata, total)
-
-
-def reader(cells: ForeignCells, transform: FeatureTransform, told: Conventions) -> FeatureTransform:
-    """The transform as it applies to the predicted matrix, once that is what was told."""
-    place = where(cells.adata.obs)
-    kind = told.expression or transform.expression_kind
-    if kind != transform.expression_kind and (transform.expression_kind, kind) != ("counts", "log1p"):
-        raise ConfigError(
-            f"Expected predicted values like those of the truth ({transform.expression_kind or 'as-is'}), "
-            f"found `--predicted-expression {kind}`. Only log1p values can be held against counts."
-        )
-    if kind in ("counts", "log1p"):
-        _check_values(cells.total, kind, place)
-    needed = transform.input_genes if kind == "counts" else transform.genes
-    known = set(cells.adata.var_names)
-    if missing := [name for name in needed if name not in known]:
+    _check_values(total, kind, told.expression is not None, place)
+    needed = list(transform.input_genes if kind == "counts" else transform.genes)
+    if missing := sorted(set(needed) - set(names)):
         raise DataError(
             f"Expected a prediction of all {len(needed)} features, found {len(needed) - len(missing)}; "
             f"missing are {listed(missing)}.{place} Use the feature names of the training data; what was not "
             "predicted cannot be filled in."
         )
-    if kind == "log1p" and transform.expression_kind == "counts":
-        _check_total(cells.adata, transform, place)
-    source = "X" if transform.kind == "values" else transform.features
-    if kind == "counts":
-        return replace(transform, features=source)
-    return replace(
-        transform, features=source, expression_kind="as-is", input_genes=transform.genes, shares=np.zeros(0)
+    if kind == "log1p" and known == "counts":
+        _check_total(matrix[rows[:_JUDGED]], names, transform, place)
+    cells = matrix[rows][:, pd.Index(names).get_indexer(pd.Index(needed))]
+    adata = anndata.AnnData(
+        X=normalised(cells, TARGET_TOTAL) if kind == "counts" else cells,
+        obs=pd.DataFrame(index=predicted.obs_names[rows].astype(str)),
+        var=pd.DataFrame(index=needed),
     )
+    adata.obs.attrs.update(predicted.obs.attrs)
+    reader = replace(
+        transform,
+        features="X" if transform.kind == "values" else transform.features,
+        expression_kind="as-is",
+        input_genes=transform.genes,
+        shares=np.zeros(0),
+    )
+    genes = reader.expression(adata)
+    return ForeignCells(genes, reader.apply(adata) if reader.kind == "pca" else genes, total.lowest)
 
 
-def _check_values(total: Tally, kind: str, place: str) -> None:
-    """Refuse counts for log1p and the reverse; log1p values below zero are what some decoders give."""
-    judged = total._replace(lowest=max(total.lowest, 0.0)) if kind == "log1p" else total
-    fault = None if total.n_nonfinite else expression_fault(judged, kind, place)
-    if fault:
-        looks = judged.looks_like
+def _check_values(total: Tally, kind: str | None, was_told: bool, place: str) -> None:
+    """Refuse counts for log1p and the reverse.
+
+    Log1p values below zero are what some decoders give, and counts with fractions what models of
+    counts expect; of the latter a user has to tell.
+    """
+    if kind not in ("counts", "log1p") or total.n_nonfinite:
+        return
+    if kind == "log1p":
+        total = total._replace(lowest=0.0)
+    elif was_told:
+        total = total._replace(n_fraction=0)
+    if fault := expression_fault(total, kind, place):
+        what = fault.what.replace("`X`", "the prediction")
         raise DataError(
-            f"{fault.what.replace('`X`', 'the prediction')} They look like {looks}: say so with "
-            f"`--predicted-expression {looks}`, or give `--expression` as it is in both files."
+            f"{what} Say what it holds with `--predicted-expression`: log1p, or counts (then also expected "
+            "ones, with fractions)."
         )
 
 
-def _check_total(cells: anndata.AnnData, transform: FeatureTransform, place: str) -> None:
+def _check_total(cells: Any, names: list[str], transform: FeatureTransform, place: str) -> None:
     """Refuse log1p values of another normalisation than the one that counts get here."""
-    if not set(transform.input_genes) <= set(cells.var_names):
+    if not set(transform.input_genes) <= set(names):
         return
-    some = cells[:, list(transform.input_genes)].X[:_JUDGED]
-    dense = some.toarray() if hasattr(some, "toarray") else np.asarray(some)
-    total = float(np.median(np.expm1(dense.astype(np.float64)).sum(axis=1)))
+    at = pd.Index(names).get_indexer(pd.Index(transform.input_genes))
+    total = float(np.median(np.expm1(dense(cells[:, at]).astype(np.float64)).sum(axis=1)))
     if not TARGET_TOTAL / 2 < total < TARGET_TOTAL * 2:
         raise DataError(
             f"Expected log1p values of {TARGET_TOTAL:,.0f} counts a cell, found {total:,.0f} (median)."

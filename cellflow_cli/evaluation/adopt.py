@@ -14,7 +14,7 @@ from cellflow_cli.data.read import rename_columns
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import DataError, listed
-from cellflow_cli.evaluation._foreign_cells import ForeignCells, column_names, fitted, foreign_cells, reader
+from cellflow_cli.evaluation._foreign_cells import ForeignCells, column_names, fitted, foreign_cells
 from cellflow_cli.evaluation._foreign_obs import labelled
 from cellflow_cli.evaluation.align import Aligned, align
 from cellflow_cli.evaluation.conventions import Conventions
@@ -67,14 +67,13 @@ def adopt(
     names = column_names(predicted, truth, spec, told)
     known = None if transform is None else TrainingPart(transform, summaries)
     part = known or fitted(truth, training, spec, names, told, seed)
-    found = foreign_cells(predicted, rows, names, told)
-    read = reader(found, part.transform, told)
+    cells = foreign_cells(predicted, rows, names, part.transform, told)
     made = anndata.AnnData(
-        X=read.expression(found.adata),
+        X=cells.genes,
         obs=obs.iloc[rows].assign(**{PREDICTED: True}),
         var=pd.DataFrame(index=list(part.transform.genes)),
-        obsm={"X_pca": read.apply(found.adata)} if read.kind == "pca" else {},
-        uns={KEY: _uns(spec, part, _remarks(found, len(obs) - len(rows), part, told))},
+        obsm={"X_pca": cells.flow} if part.transform.kind == "pca" else {},
+        uns={KEY: _uns(spec, part, _remarks(cells, len(obs) - len(rows), part, told))},
     )
     made.obs.attrs.update(predicted.obs.attrs)
     pairs = align(made.obs, truth.obs, spec).pairs
@@ -126,8 +125,8 @@ def _remarks(cells: ForeignCells, n_control: int, part: TrainingPart, told: Conv
         )
     if told.shared_features:
         found.append(f"Compared on the features that were predicted, {len(transform.input_genes)} in all.")
-    if cells.total.lowest < 0 and transform.expression_kind in ("counts", "log1p"):
-        found.append(f"Predicted values below zero (lowest {cells.total.lowest:.3g}) are kept as they are.")
+    if cells.lowest < 0 and transform.expression_kind in ("counts", "log1p"):
+        found.append(f"Predicted values below zero (lowest {cells.lowest:.3g}) are kept as they are.")
     if part.dropped:
         found.append(f"Training populations too small or without controls: {listed(part.dropped)}.")
     return found

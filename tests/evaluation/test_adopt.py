@@ -229,12 +229,24 @@ class TestExpression:
 
     def test_one_thing_is_not_taken_for_another(self, spec, counts, drawn):
         logs, told = self.log1p(drawn), cf.Conventions(expression="log1p")
-        with pytest.raises(DataError, match=r"Expected counts.*--predicted-expression log1p"):
+        with pytest.raises(DataError, match=r"Expected counts.*--predicted-expression`: log1p"):
             cf.adopt(logs, counts, spec)
-        with pytest.raises(DataError, match=r"Expected log1p values.*--predicted-expression counts"):
+        with pytest.raises(DataError, match=r"Expected log1p values.*--predicted-expression`"):
             cf.adopt(drawn, counts, spec, told)
         with pytest.raises(DataError, match=r"of 10,000 counts a cell, found 1,000"):
             cf.adopt(self.log1p(drawn, 1e3), counts, spec, told)
+
+    def test_expected_counts_have_fractions(self, spec, counts, drawn):
+        expected = values(cf.adopt(drawn, counts, spec), counts)
+        halves = drawn.copy()
+        halves.X = halves.X * 0.37  # the same shares of a cell
+        with pytest.raises(DataError, match="Expected counts"):
+            cf.adopt(halves, counts, spec)
+        found = values(cf.adopt(halves, counts, spec, cf.Conventions(expression="counts")), counts)
+        pd.testing.assert_series_equal(found, expected, rtol=1e-4, atol=1e-6)
+        halves.X[-1, 0] = -1
+        with pytest.raises(DataError, match="negative"):
+            cf.adopt(halves, counts, spec, cf.Conventions(expression="counts"))
 
     def test_values_below_zero_are_kept_and_told(self, spec, counts, drawn):
         from dataclasses import replace
