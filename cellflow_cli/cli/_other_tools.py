@@ -37,7 +37,8 @@ PredictedExpression = Annotated[
     str | None,
     _option(
         "--predicted-expression",
-        "What they hold, where it is not what TRUTH holds: log1p for counts.",
+        "What they hold, where it is not what TRUTH holds: log1p against counts, or counts that are expected "
+        "ones with fractions.",
         "counts|log1p|as-is",
     ),
 ]
@@ -97,22 +98,22 @@ def words(options: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def refuse(options: Mapping[str, Any], spec: "DataSpec") -> None:
-    """Refuse options that contradict a prediction which says all of this itself.
+def refuse(options: Mapping[str, Any], spec: "DataSpec", who: str = "PRED") -> None:
+    """Refuse options that contradict a prediction, or a model, which says all of this itself.
 
     Raises:
         ConfigError: Naming the first of them.
     """
     for name, value in options.items():
         if not hasattr(spec, name):
-            found = "was written by `cellflow predict` and says itself what it holds"
+            found = ", which was written by `cellflow predict`, says itself what it holds"
         elif getattr(spec, name) != value:
-            found = f"says {getattr(spec, name)!r}, as the model was trained"
+            found = f" says {getattr(spec, name)!r}, as the model was trained"
         else:
             continue
         raise ConfigError(
-            f"Expected no `{' '.join(words({name: value}))}` for this prediction: PRED {found}. Leave "
-            "the option out; it is for predictions of other tools."
+            f"Expected no `{' '.join(words({name: value}))}`: {who}{found}. Leave the option out; it is for "
+            "predictions of other tools that nothing else describes."
         )
 
 
@@ -151,7 +152,7 @@ def _model_parts(folder: Path, options: Mapping[str, Any]) -> tuple["DataSpec", 
         raise ConfigError("Expected either `--model` or `--training`, found both. Leave one out.")
     model = load(folder)
     spec = model.config.data
-    refuse({name: value for name, value in options.items() if hasattr(spec, name)}, spec)
+    refuse({name: value for name, value in options.items() if hasattr(spec, name)}, spec, "the model")
     return spec, {"transform": model.transform, "summaries": model.summaries}
 
 
