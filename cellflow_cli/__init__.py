@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cellflow_cli.catalog import Choice
     from cellflow_cli.data.read import read
     from cellflow_cli.data.schema import DataSpec
+    from cellflow_cli.evaluation.adopt import adopt
+    from cellflow_cli.evaluation.conventions import Conventions
     from cellflow_cli.evaluation.score import score as evaluate
     from cellflow_cli.evaluation.scores import Scores
     from cellflow_cli.flow.ode import SolverConfig
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Choice": ("catalog", "Choice"),
+    "Conventions": ("evaluation.conventions", "Conventions"),
     "DataSpec": ("data.schema", "DataSpec"),
     "Model": ("model", "Model"),
     "PredictionRequest": ("model", "PredictionRequest"),
@@ -33,6 +36,7 @@ _HOME = {
     "SolverConfig": ("flow.ode", "SolverConfig"),
     "TrainingConfig": ("training.loop", "TrainingConfig"),
     "__version__": ("_version", "__version__"),
+    "adopt": ("evaluation.adopt", "adopt"),
     "evaluate": ("evaluation.score", "score"),
     "load": ("model", "load"),
     "read": ("data.read", "read"),
@@ -41,6 +45,7 @@ _HOME = {
 
 __all__ = [
     "Choice",
+    "Conventions",
     "DataSpec",
     "Model",
     "PredictionRequest",
@@ -48,6 +53,7 @@ __all__ = [
     "SolverConfig",
     "TrainingConfig",
     "__version__",
+    "adopt",
     "evaluate",
     "load",
     "read",

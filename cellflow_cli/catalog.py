@@ -86,10 +86,10 @@ class Catalog:
         plugins = self._plugins()  # looks into every installed package: 20 ms that our own names do not cost
         if name in plugins:
             return plugins[name].load()
-        known = self.names()
+        known, room = self.names(), self.room.removesuffix("s")
         raise ConfigError(
-            f"Expected the name of a {self.room.removesuffix('s')}, found {name!r}.{nearest(name, known)} "
-            f"Known: {listed(known, limit=20)}."
+            f"Expected the name of {'an' if room[0] in 'aeiou' else 'a'} {room}, found {name!r}."
+            f"{nearest(name, known)} Known: {listed(known, limit=20)}."
         )
 
     def choose(self, name: str, **settings: Any) -> Choice:
@@ -114,4 +114,5 @@ _CONSTANTS = {
     "conditions": "ENCODER",
     "methods": "METHOD",
     "baselines": "BASELINE",
+    "export": "TARGET",
 }

@@ -26,17 +26,18 @@ _METAVARS = {
 }
 
 
-def data_option(name: str) -> Any:
+def data_option(name: str, panel: str = INPUT) -> Any:
     """The option of one field of `DataSpec`, with its help text and default."""
     field = _FIELDS[name]
     default = field.default
-    text = "required" if default is dataclasses.MISSING else str(default)
+    required = default is dataclasses.MISSING
+    text = "required" if required else str(default)
     return typer.Option(
         f"--{name.replace('_', '-')}",
         help=field.metadata["help"],
         metavar=_METAVARS.get(name, "COLUMN" if name.endswith("_key") else None),
-        show_default=text if default not in (None, (), False) else False,
-        rich_help_panel=INPUT,
+        show_default=text if default not in (None, (), False) and (panel == INPUT or not required) else False,
+        rich_help_panel=panel,
     )
 
 
@@ -149,6 +150,19 @@ def settings(file: Path | None, assignments: list[str] | None, flags: Mapping[st
     found = merged(merged(low, parse_assignments(assignments or [])), flags)
     _check_told(found)
     return found
+
+
+def pairs(option: str, texts: list[str]) -> dict[str, str]:
+    """Texts such as `new=old` of a repeatable option, as a table.
+
+    Raises:
+        ConfigError: If one of them has another form.
+    """
+    found = [text.partition("=") for text in texts]
+    for text, parts in zip(texts, found, strict=True):
+        if not all(part.strip() for part in parts):
+            raise ConfigError(f"Expected `{option} NAME=VALUE`, found {text!r}.")
+    return {name.strip(): value.strip() for name, _, value in found}
 
 
 def names(texts: list[str] | None) -> list[str]:

@@ -11,6 +11,7 @@ from cellflow_cli.cli._command import command
 from cellflow_cli.cli.check import check
 from cellflow_cli.cli.compare import compare
 from cellflow_cli.cli.evaluate import evaluate
+from cellflow_cli.cli.export import export
 from cellflow_cli.cli.inspect import inspect
 from cellflow_cli.cli.list import list_entries
 from cellflow_cli.cli.predict import predict
@@ -49,6 +50,7 @@ app.command("train")(command(train))
 app.command("predict")(command(predict))
 app.command("evaluate")(command(evaluate))
 app.command("compare")(command(compare))
+app.command("export")(command(export))
 app.command("inspect")(command(inspect))
 app.command("list")(command(list_entries))
 app.add_typer(simulate.app, name="simulate")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cellflow_cli.cli import _options as opt
+from cellflow_cli.cli import _other_tools as other
 from cellflow_cli.cli import console
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ _SPACES = {"flow": "Features of the flow", "genes": "Genes or markers"}
 
 
 def evaluate(
-    predicted: Annotated[Path, typer.Argument(metavar="PRED", help="Prediction of `cellflow predict`.")],
+    predicted: Annotated[
+        Path, typer.Argument(metavar="PRED", help="Prediction of `cellflow predict`, or of another tool.")
+    ],
     truth: Annotated[
         Path, typer.Argument(metavar="TRUTH", help="Measured cells; other samples in it are left aside.")
     ],
@@ -54,6 +57,22 @@ def evaluate(
     device: opt.Device = "auto",
     force: opt.Force = False,
     as_json: opt.Json = False,
+    treatment_key: other.TreatmentKey = None,
+    control: other.Control = None,
+    sample_key: other.SampleKey = None,
+    group_key: other.GroupKey = None,
+    dose_key: other.DoseKey = None,
+    cell_type_key: other.CellTypeKey = None,
+    features: other.Features = None,
+    expression: other.Expression = None,
+    predicted_in: other.PredictedIn = None,
+    predicted_expression: other.PredictedExpression = None,
+    predicted_obs: other.PredictedObs = None,
+    rename: other.Rename = None,
+    assume_feature_order: other.AssumeFeatureOrder = False,
+    shared_features: other.SharedFeatures = False,
+    training: other.Training = None,
+    holdout: other.HoldoutOption = None,
 ) -> None:
     """Hold a prediction against measured cells: metrics, baselines and the noise floor.
 
@@ -61,9 +80,14 @@ def evaluate(
     offline, its figures, scores.csv (every number) and summary.json (means over groups).
 
     Example: cellflow evaluate predicted.h5ad measured.h5ad -o report
+
+    Another tool's: cellflow evaluate scgen.h5ad measured.h5ad --treatment-key condition --control ctrl
+    --sample-key donor --predicted-obs condition=IFN --training training.h5ad -o report
     """
+    options = other.given(locals())
     from cellflow_cli.data.read import read
     from cellflow_cli.device import resolve
+    from cellflow_cli.evaluation.conventions import is_foreign
     from cellflow_cli.evaluation.provenance import read_provenance
     from cellflow_cli.evaluation.score import score
     from cellflow_cli.evaluation.scores import check_report
@@ -73,9 +97,14 @@ def evaluate(
     asked = opt.metric_names(metrics)
     where = resolve(device)
     prediction = read([predicted])
-    provenance = read_provenance(prediction)
-    stored = _model_parts(model, provenance.facts.get("model_id")) if model else {}
-    measured = read([truth], features=provenance.spec.features)
+    stored = {}
+    if is_foreign(prediction) and (options or model):
+        prediction, measured = other.adopted(prediction, truth, model, options, seed)
+    else:
+        provenance = read_provenance(prediction)
+        other.refuse(options, provenance.spec)
+        stored = _model_parts(model, provenance.facts.get("model_id")) if model else {}
+        measured = read([truth], features=provenance.spec.features)
     with _progress() as on_progress:
         scores = score(
             prediction, measured, **stored, metrics=asked, max_cells=max_cells, all_cells=all_cells,
@@ -84,7 +113,9 @@ def evaluate(
     made: dict[str, bytes] = {}
     if page:
         console.say("Drawing the page")
-        made = _page(scores, prediction, measured, stored, (predicted, truth, model), seed)
+        made = _page(
+            scores, prediction, measured, stored, (predicted, truth, model), seed, other.words(options)
+        )
     scores.save(output, force, made, FILES)
     summary = scores.summary()
     _show(scores, summary, output)
@@ -104,6 +135,7 @@ def _page(
     stored: dict[str, Any],
     paths: tuple[Path, Path, Path | None],
     seed: int,
+    options: tuple[str, ...],
 ) -> dict[str, bytes]:
     """The page and its figures."""
     from cellflow_cli.report.card import Inputs
@@ -116,7 +148,9 @@ def _page(
         scores,
         read_pictures(prediction, measured, transform=stored.get("transform"), seed=seed),
         read_split(prediction, measured, summaries=stored.get("summaries")),
-        inputs=Inputs(predicted=predicted.name, truth=truth.name, model=model.name if model else None),
+        inputs=Inputs(
+            predicted=predicted.name, truth=truth.name, model=model.name if model else None, options=options
+        ),
     )
 
 

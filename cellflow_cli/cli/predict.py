@@ -119,7 +119,7 @@ def predict(
     trained = load(model, device=device)
     adata = read(data, trained.config.data.features)
     if rename:
-        adata = rename_columns(adata, _renames(rename))
+        adata = rename_columns(adata, opt.pairs("--rename", rename))
     request = PredictionRequest(
         treatments=treatment or None,
         doses=dose or None,
@@ -189,16 +189,6 @@ def _samples(text: str) -> str | dict[str, list[str]]:
     if not equals or not column.strip() or not chosen:
         raise ConfigError(f"Expected `--samples` unseen, all or COLUMN=VALUE,..., found {text!r}.")
     return {column.strip(): chosen}
-
-
-def _renames(texts: list[str]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in texts]
-    wrong = [
-        text for text, (new, equals, old) in zip(texts, pairs, strict=True) if not (new and equals and old)
-    ]
-    if wrong:
-        raise ConfigError(f"Expected `--rename NEW=OLD`, found {wrong[0]!r}.")
-    return {new.strip(): old.strip() for new, _, old in pairs}
 
 
 def _some(names: list[str], limit: int = 6) -> str:

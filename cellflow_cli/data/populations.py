@@ -4,7 +4,7 @@ What is wrong is found by functions that return findings, so that `cellflow chec
 them; `population_table` raises the first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from cellflow_cli.data.columns import distinct, dose_values, is_control, labels,
 from cellflow_cli.data.faults import column_findings, key_findings
 from cellflow_cli.data.findings import Finding, raise_first
 from cellflow_cli.data.schema import DataSpec
-from cellflow_cli.errors import DataError, listed
+from cellflow_cli.errors import ConfigError, DataError, listed
 from cellflow_cli.types import Condition
 
 POOLED = "*"
@@ -77,6 +77,17 @@ class PopulationTable:
         if found is None:
             raise DataError(f"Expected a control population for {treated.title!r}, found none.")
         return found
+
+    def rows_of(self, groups: Collection[str]) -> np.ndarray:
+        """Ascending positions of all cells of some groups.
+
+        Raises:
+            ConfigError: If there are none.
+        """
+        chosen = [p.rows for p in (*self.controls, *self.treated) if p.group in groups]
+        if not chosen:
+            raise ConfigError("Expected groups to train on, found none. Hold out fewer with `--holdout`.")
+        return np.unique(np.concatenate(chosen))
 
     @property
     def groups(self) -> tuple[str, ...]:

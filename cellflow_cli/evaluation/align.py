@@ -210,7 +210,8 @@ def _no_overlap(
     return DataError(
         "Expected measured cells of at least one predicted population, found none. "
         f"Predicted ({mine}): {_contents(ours)}. Measured ({other}): {_contents(theirs)}. "
-        "Choose the file with the treated cells of the predicted samples, labelled as the training data were."
+        "Choose the file with the treated cells of the predicted samples, labelled as the training data were "
+        "(labels of another tool's prediction: `--predicted-obs`)."
     )
 
 

@@ -14,6 +14,8 @@ from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import CellflowError, DataError
 
 KEY = "cellflow"
+PREDICTED = "cellflow_is_predicted"
+"""Column of obs that is true for predicted cells, false for controls."""
 _FACTS = ("version", "model", "model_id", "method", "seed", "fraction_clipped")
 
 
@@ -26,6 +28,7 @@ class Provenance:
         transform: From genes or markers to the features of the flow and back; None if the file lacks it.
         summaries: Means and spreads of the training populations; None if the file lacks them.
         train_groups: Groups that the model was trained on.
+        warnings: What the file says against itself.
         facts: Version, model, method, seed and clipped values, as far as the file tells.
     """
 
@@ -33,6 +36,7 @@ class Provenance:
     transform: FeatureTransform | None
     summaries: Summaries | None
     train_groups: tuple[str, ...]
+    warnings: tuple[str, ...]
     facts: dict[str, Any]
 
 
@@ -44,11 +48,12 @@ def read_provenance(predicted: anndata.AnnData) -> Provenance:
     """
     place = where(predicted.obs)
     uns = predicted.uns.get(KEY)
-    if not isinstance(uns, Mapping) or "spec" not in uns or "cellflow_is_predicted" not in predicted.obs:
+    if not isinstance(uns, Mapping) or "spec" not in uns or PREDICTED not in predicted.obs:
         found = "neither" if uns is None else "not both of them whole"
         raise DataError(
-            f"Expected a prediction with `uns[{KEY!r}]` and `obs['cellflow_is_predicted']`, found {found}."
-            f"{place} Write it with `cellflow predict`; the prediction comes first, the truth second."
+            f"Expected a prediction with `uns[{KEY!r}]` and `obs[{PREDICTED!r}]`, found {found}."
+            f"{place} Write it with `cellflow predict`; the prediction comes first, the truth second. For "
+            "another tool's, say what its columns mean: `--treatment-key`, `--control` and `--sample-key`."
         )
     try:
         return Provenance(
@@ -56,6 +61,7 @@ def read_provenance(predicted: anndata.AnnData) -> Provenance:
             transform=_part(uns, "transform", FeatureTransform.from_parts),
             summaries=_part(uns, "summaries", Summaries.from_parts),
             train_groups=tuple(str(group) for group in uns.get("train_groups", ())),
+            warnings=tuple(str(warning) for warning in uns.get("warnings", ())),
             facts={name: _plain(uns[name]) for name in _FACTS if name in uns},
         )
     except (TypeError, ValueError, KeyError, CellflowError) as error:

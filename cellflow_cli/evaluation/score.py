@@ -111,7 +111,7 @@ def score(
         only_predicted=alignment.only_predicted,
         only_truth=alignment.only_truth,
         seen_in_training=seen,
-        warnings=_warnings(summaries, alignment, seen),
+        warnings=(*provenance.warnings, *_warnings(summaries, alignment, seen)),
     )
 
 
@@ -171,7 +171,8 @@ def _warnings(summaries: Summaries, alignment: Alignment, seen: Sequence[str]) -
         )
     if not summaries.samples:
         found.append(
-            f"The prediction holds no training summaries, so baselines are incomplete. {_NAME_MODEL}"
+            "The prediction holds no training summaries, so baselines are incomplete. Name the model with "
+            "`--model`, or, for a prediction of another tool, its training cells with `--training`."
         )
     for what, which in (
         ("predicted but not measured", alignment.only_predicted),

@@ -23,7 +23,7 @@ from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.split import Split, split_groups, validation_groups
 from cellflow_cli.data.tensors import PopulationReader, vocabulary
 from cellflow_cli.device import resolve
-from cellflow_cli.errors import ConfigError, DataError, listed
+from cellflow_cli.errors import DataError, listed
 from cellflow_cli.flow.ode import Calibration, SolverConfig, calibrate
 from cellflow_cli.metrics.energy import energy_distance
 from cellflow_cli.model._model import Model, build_method
@@ -162,7 +162,7 @@ class _Training:
             provenance,
         )
         self.plan = plan(adata.obs, config)
-        rows = _rows_of(self.plan.table, self.plan.training_groups)
+        rows = self.plan.table.rows_of(self.plan.training_groups)
         self.transform = fit_features(adata, config.data, rows, seed=config.seed)
         self.vocabulary = vocabulary(adata.obs, config.data, rows)
         reader = PopulationReader(
@@ -365,13 +365,3 @@ def _some(cells: Float[Tensor, "n d"], n: int, rng: torch.Generator) -> Float[Te
 
 def _rows(cells: Float[Tensor, "n d"], n: int, rng: torch.Generator) -> Int[Tensor, " k"]:
     return torch.randperm(len(cells), generator=rng)[:n].to(cells.device)
-
-
-def _rows_of(table: PopulationTable, groups: Sequence[str]) -> Any:
-    import numpy as np
-
-    wanted = set(groups)
-    chosen = [p.rows for p in (*table.controls, *table.treated) if p.group in wanted]
-    if not chosen:
-        raise ConfigError("Expected groups to train on, found none. Hold out fewer with `--holdout`.")
-    return np.unique(np.concatenate(chosen))

@@ -21,11 +21,13 @@ class Inputs:
     Attributes:
         predicted, truth: File names.
         model: Model folder, if one was given.
+        options: What was told of a prediction of another tool.
     """
 
     predicted: str = "PRED"
     truth: str = "TRUTH"
     model: str | None = None
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,7 @@ def command(settings: Mapping[str, Any], inputs: Inputs, metric: str = "") -> st
     words = ["cellflow", "evaluate", inputs.predicted, inputs.truth]
     if inputs.model is not None:
         words += ["--model", inputs.model]
+    words += inputs.options
     if metric:
         words += ["--metrics", metric]
     if "scaled" in settings:

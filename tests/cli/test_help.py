@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from cellflow_cli.cli.app import app
 
-COMMANDS = ("check", "train", "predict", "evaluate", "compare", "inspect", "list", "simulate")
+COMMANDS = ("check", "train", "predict", "evaluate", "compare", "export", "inspect", "list", "simulate")
 
 
 def test_help_is_quick() -> None:

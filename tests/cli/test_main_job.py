@@ -153,3 +153,22 @@ def test_every_method_runs_the_main_job(method: str, cohort_file: Path, tmp_path
     )
     cellflow("predict", tmp_path / "m", cohort_file, "--treatment", "drug", "-o", tmp_path / "p.h5ad")
     assert set(anndata.read_h5ad(tmp_path / "p.h5ad").obs["treatment"]) == {"control", "drug"}
+
+
+def test_export_writes_a_folder_for_another_tool(
+    cohort_file: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    predicted, folder = tmp_path / "p.h5ad", tmp_path / "out"
+    cellflow("predict", model_folder, cohort_file, "-o", predicted)
+    told = json.loads(
+        cellflow("export", predicted, cohort_file, "--for", "pertpy", "-o", folder, "--json").stdout
+    )
+    assert told["files"] == [str(folder / "cells.h5ad")]
+    assert told["populations"] == 2
+    assert anndata.read_h5ad(folder / "cells.h5ad").n_obs == told["cells"] == 40 * (1 + 2 * 2)
+    again = cellflow("export", predicted, cohort_file, "--for", "pertpy", "-o", folder, code=8)
+    assert "--force" in again.output
+    refused = cellflow("export", predicted, cohort_file, "--for", "cell-eval", "-o", tmp_path / "c", code=3)
+    assert "log1p expression" in refused.output
+    assert not (tmp_path / "c").exists()
+    cellflow("export", predicted, cohort_file, "--for", "pertyp", "-o", tmp_path / "c", code=2)

@@ -118,3 +118,59 @@ def test_warnings_are_shown_and_stored(files, truth, predict):
     assert result.exit_code == 0
     assert "Seen in training: 'P1'" in result.stderr
     assert json.loads((files / "report" / "summary.json").read_text("utf-8"))["seen_in_training"] == ["P1"]
+
+
+KEYS = ("--treatment-key", "treatment", "--control", "DMSO", "--sample-key", "patient", "--dose-key", "dose")
+
+
+@pytest.fixture
+def foreign(files, truth, predict):
+    """The prediction as a tool writes it that knows none of our conventions."""
+    made = predict(truth)
+    made = made[made.obs["cellflow_is_predicted"].to_numpy()].copy()
+    made.obs = made.obs[["patient", "treatment", "dose"]]
+    del made.uns["cellflow"]
+    made.write_h5ad(files / "foreign.h5ad")
+    return files
+
+
+def test_a_prediction_of_another_tool_scores_like_our_own(foreign):
+    told = (*KEYS, "--training", str(foreign / "truth.h5ad"), "--holdout", "patient=P4,P5")
+    rows = {}
+    for pred, options in (("pred.h5ad", ()), ("foreign.h5ad", told)):
+        result = run(foreign, *QUICK, "--json", "--quiet", *options, pred=pred, out=f"of-{pred}")
+        assert result.exit_code == 0, result.output
+        rows[pred] = json.loads(result.stdout)["rows"]
+    for name in ("model", "identity", "mean-shift", "floor"):
+        assert rows["pred.h5ad"][name] == rows["foreign.h5ad"][name]
+
+
+def test_the_page_names_the_options_that_make_it_again(foreign):
+    options = (*KEYS, "--predicted-in", "X", "--page")
+    assert run(foreign, "--metrics", "energy", *options, pred="foreign.h5ad").exit_code == 0
+    page = (foreign / "report" / "report.html").read_text("utf-8")
+    assert "--control DMSO --sample-key patient --dose-key dose --predicted-in X" in page
+
+
+@pytest.mark.parametrize(
+    ("pred", "options", "code", "text"),
+    [
+        ("foreign.h5ad", (), 3, "`--treatment-key`, `--control` and `--sample-key`"),
+        ("foreign.h5ad", KEYS[:4], 2, "found no `--sample-key`"),
+        ("foreign.h5ad", (*KEYS, "--holdout", "patient=P4"), 2, "Expected `--training` with `--holdout`"),
+        ("foreign.h5ad", (*KEYS, "--predicted-obs", "drug"), 2, "`--predicted-obs NAME=VALUE`"),
+        ("foreign.h5ad", (*KEYS, "--training", "absent.h5ad"), 3, "absent.h5ad"),
+        ("pred.h5ad", ("--treatment-key", "drug"), 2, "PRED says 'treatment'"),
+        ("pred.h5ad", ("--predicted-in", "X"), 2, "Expected no `--predicted-in X`"),
+        ("pred.h5ad", ("--training", "truth.h5ad"), 2, "Expected no `--training truth.h5ad`"),
+    ],
+)
+def test_what_was_not_told_or_contradicts_is_refused(foreign, pred, options, code, text):
+    result = run(foreign, *QUICK, *options, pred=pred)
+    assert result.exit_code == code, result.output
+    assert text in result.stderr
+    assert not (foreign / "report").exists()
+
+
+def test_options_that_agree_with_our_own_prediction_are_no_error(foreign):
+    assert run(foreign, *QUICK, *KEYS, pred="pred.h5ad").exit_code == 0

@@ -1,0 +1,1 @@
+"""Predictions and measured cells in the form that other tools read; the folder is the table of tools."""
