@@ -30,17 +30,18 @@ def draw(
         size: m, cells per subsample.
         labels: Code of each population's sample, -1 where it was never trained on.
         rng: Drawn from once per population.
-        without: Rows of each population to leave out, unless that leaves none.
+        without: Rows of each population to leave out, wherever that leaves at least half of the cells
+            that the subsample would have.
     """
     rows = [torch.randperm(len(p.cells), generator=rng) for p in populations]
     if without is not None:
-        rows = [_without(order, taken) for order, taken in zip(rows, without, strict=True)]
+        rows = [_without(order, taken, size) for order, taken in zip(rows, without, strict=True)]
     return _stack(populations, [order[:size] for order in rows], size, labels)
 
 
-def _without(order: Int[Tensor, " n"], taken: Int[Tensor, " _k"]) -> Int[Tensor, " _m"]:
+def _without(order: Int[Tensor, " n"], taken: Int[Tensor, " _k"], size: int) -> Int[Tensor, " _m"]:
     others = order[~torch.isin(order, taken)]
-    return others if len(others) else order
+    return others if 2 * len(others) >= min(size, len(order)) else order
 
 
 def cover(

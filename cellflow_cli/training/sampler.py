@@ -14,7 +14,7 @@ class PairSampler:
     """Draws training batches from population pairs.
 
     Pairs are visited in shuffled rounds, so that each is seen equally often; cells are drawn
-    with replacement only where a population has too few.
+    with replacement only where a population has fewer than asked for.
 
     Args:
         pairs: Training pairs, all on one device.
@@ -24,7 +24,7 @@ class PairSampler:
         context_cells: m, control cells that the embedder sees; zero where there is none.
         apart: Whether those are other cells than the ones that flow. A context that the field queries
             at a point on the way of a cell would otherwise hold the cell's own start, so that the
-            distance to it gives the direction away. At most half of a population flows then.
+            distance to it gives the direction away.
     """
 
     def __init__(
@@ -75,18 +75,11 @@ class PairSampler:
         """Source cells, target cells, and which rows of the source they are."""
         x0, x1 = pair.source.cells, pair.target.cells
         if pair.pairs is not None:
-            rows = self._sources(len(pair.pairs[0]), rng)
+            rows = _rows(len(pair.pairs[0]), self.n_cells, rng)
             i, j = pair.pairs[0][rows], pair.pairs[1][rows]
         else:
-            i, j = self._sources(len(x0), rng), _rows(len(x1), self.n_cells, rng)
+            i, j = _rows(len(x0), self.n_cells, rng), _rows(len(x1), self.n_cells, rng)
         return x0[i.to(x0.device)], x1[j.to(x1.device)], i
-
-    def _sources(self, n: int, rng: torch.Generator) -> Int[Tensor, " k"]:
-        """Row numbers below n of the cells that flow; if apart, of a random half at most."""
-        if not self.apart or n >= 2 * self.n_cells:
-            return _rows(n, self.n_cells, rng)
-        half = torch.randperm(n, generator=rng)[: max(1, n // 2)]
-        return half[_rows(len(half), self.n_cells, rng)]
 
     def _label(self, pair: PopulationPair) -> int:
         name = pair.source.name
