@@ -20,12 +20,12 @@ class FourierConfig:
     """Frequencies and sizes."""
 
     bandwidths: tuple[float, ...] = field(
-        default=(0.7, 1.4),
+        default=(0.18, 0.35, 0.7),
         metadata={
             "help": "Bandwidths in network units, for distances divided by the root of their features."
         },
     )
-    frequencies: int = field(default=24, metadata={"help": "Frequencies drawn for each bandwidth."})
+    frequencies: int = field(default=48, metadata={"help": "Frequencies drawn for each bandwidth."})
     embedding: int = field(default=8, metadata={"help": "Width of the vector beside it; 0: none."})
     reference_cells: int = field(default=1024, metadata={"help": "Cells of the population seen per step."})
 
@@ -85,8 +85,8 @@ class Fourier(nn.Module):
     them the real part averages to the Gaussian kernel density of the population at x with bandwidth
     h sqrt(d), and the other combinations that a network can take to its derivatives and to narrower
     kernels: what `kernel` and `set-attention` tell, yet from one vector of fixed size, whose cost does not
-    grow with the number of cells. A small vector beside it, LayerNorm(W [mean, std]), says what the
-    population is like wherever it is asked; it does not see phi, in whose noise small cohorts get lost.
+    grow with the number of cells. A small vector beside it, LayerNorm(W [mean, std, phi]), says what the
+    population is like wherever it is asked.
 
     Args:
         config: Frequencies and sizes.
@@ -105,7 +105,7 @@ class Fourier(nn.Module):
         self.frequencies = nn.Parameter(torch.cat(drawn, dim=-1))
         n_told = 2 * self.frequencies.shape[-1]
         self.pool = (
-            nn.Sequential(nn.Linear(2 * n_in, config.embedding), nn.LayerNorm(config.embedding))
+            nn.Sequential(nn.Linear(2 * n_in + n_told, config.embedding), nn.LayerNorm(config.embedding))
             if config.embedding
             else None
         )
@@ -119,7 +119,9 @@ class Fourier(nn.Module):
             pooled = cosine[:, :0]
         else:
             h = torch.cat([population.cells, population.node_features], dim=-1)
-            pooled = self.pool(mean_and_spread(h, population.mask))
+            pooled = self.pool(
+                torch.cat([mean_and_spread(h, population.mask), _GAIN * cosine, _GAIN * sine], -1)
+            )
         return FourierContext(cosine, sine, self.frequencies, pooled)
 
 
