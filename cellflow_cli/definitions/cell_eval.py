@@ -128,10 +128,8 @@ def _tops(comparison: Comparison) -> _Tops:
     roles = (comparison.predicted, comparison.target, comparison.control)
     if not len(comparison.control):
         return _Tops(nothing, nothing, _NO_CONTROL)
-    if (least := min(float(cells.min()) for cells in roles)) < 0:
-        return _Tops(
-            nothing, nothing, f"cell-eval takes log1p expression, which is never negative; found {least:.3g}"
-        )
+    if any(bool((cells < 0).any()) for cells in roles):
+        return _Tops(nothing, nothing, "cell-eval takes log1p expression, found values below zero")
     predicted, target = (_top(cells, comparison.control) for cells in roles[:2])
     return _Tops(predicted, target, "")
 
