@@ -147,7 +147,7 @@ def _top(cells: Float64[Tensor, "n g"], control: Float64[Tensor, "k g"]) -> np.n
 
 DEFINITIONS = Definitions(
     project="cell-eval",
-    version="cell-eval 0.8.2 with pdex 0.3.0",
+    version="release 0.8.2, with pdex 0.3.0",
     space="genes",
     metrics={
         "mse": Metric(mse, best="low", symmetric=True),

@@ -107,7 +107,7 @@ def _solve(distances: Tensor, *, epsilon: float, symmetric: bool) -> tuple[float
 
 DEFINITIONS = Definitions(
     project="CellFlow",
-    version="cellflow-tools 0.0.9 (theislab/CellFlow)",
+    version="cellflow-tools 0.0.9",
     space="flow",
     metrics={
         "r-squared": Metric(r_squared, best="high", symmetric=False),

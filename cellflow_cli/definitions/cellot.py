@@ -106,7 +106,7 @@ def _correlation(a: torch.Tensor, b: torch.Tensor, what: str) -> MetricValue:
 
 DEFINITIONS = Definitions(
     project="CellOT",
-    version="bunnech/cellot, commit 522d2b9 (2024-11-01)",
+    version="bunnech/cellot, commit 522d2b9 of 2024-11-01",
     space="genes",
     metrics={
         "l2-means": Metric(l2_means, best="low", symmetric=True),

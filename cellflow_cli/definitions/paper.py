@@ -59,7 +59,7 @@ def r2(comparison: Comparison) -> MetricValue:
 
 DEFINITIONS = Definitions(
     project="Meta Flow Matching",
-    version="lazaratan/meta-flow-matching, commit 8b4c6f0 (2025-03-03)",
+    version="lazaratan/meta-flow-matching, commit 8b4c6f0 of 2025-03-03",
     space="flow",
     metrics={
         "w1": Metric(w1, best="low", symmetric=True),

@@ -129,7 +129,7 @@ def _mean(comparison: Comparison, which: Distances) -> float:
 
 DEFINITIONS = Definitions(
     project="pertpy",
-    version="pertpy 1.0.3",
+    version="release 1.0.3",
     space="flow",
     metrics={
         "edistance": Metric(edistance, best="low", symmetric=True),

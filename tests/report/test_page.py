@@ -123,7 +123,7 @@ def test_definitions_of_others_have_tables_and_cards():
     ours, cellot, pertpy = re.findall(r'<h3 id="caption-(?:metrics|definitions-\d)">(.*?)</h3>', page)
     assert ours.startswith("Every metric")
     assert cellot.startswith("As CellOT (bunnech/cellot, commit ")
-    assert pertpy.startswith("As pertpy (pertpy 1.")
+    assert pertpy.startswith("As pertpy (release 1.")
     card = re.search(r'id="metric-cellot:mmd">(.*?)</article>', page, re.DOTALL)[1]
     assert "50 values of gamma" in card
     assert "Sees genes or markers, unscaled" in card
