@@ -11,9 +11,6 @@ THRESHOLD = 1e-3
 MAX_ITERATIONS = 2_000
 _BLOCK = 10
 
-# Scalings beyond this leave the range where a kernel of float64 numbers still tells them apart.
-_LARGEST = 1e100
-
 Potentials = tuple[Float64[Tensor, " n"], Float64[Tensor, " m"]]
 
 
@@ -43,8 +40,9 @@ def entropic_cost(cost: Float64[Tensor, "n m"], epsilon: float, symmetric: bool 
     and its update. The marginals are looked at after every ten iterations; the iteration stops where
     they are within 0.001 of uniform ones (L1, both together in the symmetric case), or after 2,000.
 
-    It multiplies by a kernel that holds the potentials, which is renewed every ten iterations: ten
-    times as fast as logarithms of sums, to which it returns where numbers leave their range.
+    It multiplies by a kernel that holds the potentials, renewed every ten iterations: ten times as fast as
+    logarithms of sums. After one iteration of those every row sums to one and every column to 1 / m or
+    more, so that no scaling grows by more than a factor n m per iteration: ten of them stay in float64.
 
     Args:
         cost: Shape [n, m]; square and symmetric in the symmetric case.
@@ -56,71 +54,53 @@ def entropic_cost(cost: Float64[Tensor, "n m"], epsilon: float, symmetric: bool 
     updates, threshold and limit are the defaults of OTT-JAX 0.6.
     """
     n, m = cost.shape
-    potentials: Potentials = (cost.new_zeros(n), cost.new_zeros(m))
-    residual, mass, done = float("inf"), 1.0, 0
+    f, g = cost.new_zeros(n), cost.new_zeros(m)
+    done, residual, mass = 0, math.inf, 1.0
+    if not symmetric:
+        f, g = _first(cost, epsilon)
+        done = 1
     while done < MAX_ITERATIONS and residual >= THRESHOLD:
-        potentials, column = _block(cost, epsilon, potentials, symmetric, logarithmic=not done)
-        residual, mass = float((column - 1).abs().mean()), float(column.mean())
+        kernel = _kernel(cost, epsilon, f, g)
+        left = _BLOCK - done % _BLOCK
+        u, v = _scaled_alike(kernel, left) if symmetric else _scaled(kernel, left)
+        received = v * (kernel.T @ u) / n  # m times the mass that each target cell receives
+        residual, mass = float((received - 1).abs().mean()), float(received.mean())
         residual *= 2 if symmetric else 1
-        done += _BLOCK
-    value = float(sum(p.mean() for p in potentials)) + epsilon * (1 - mass)
+        f, g, done = f + epsilon * u.log(), g + epsilon * v.log(), done + left
+    value = float(f.mean() + g.mean()) + epsilon * (1 - mass)
     return Entropic(value, residual < THRESHOLD, done, residual)
 
 
-def _block(
-    cost: Float64[Tensor, "n m"], epsilon: float, potentials: Potentials, symmetric: bool, logarithmic: bool
-) -> tuple[Potentials, Float64[Tensor, " m"]]:
-    """Ten iterations, and m times the mass that each target cell then receives, which should be one.
-
-    With `logarithmic` the first of them goes by logarithms of sums, as it has to from potentials of zero.
-    """
-    left = _BLOCK
-    if logarithmic:
-        potentials, left = _step(cost, epsilon, potentials, symmetric), _BLOCK - 1
-    kernel = _kernel(cost, epsilon, potentials)
-    scalings = _scaled(kernel, left, symmetric)
-    if scalings is None:
-        for _ in range(left):
-            potentials = _step(cost, epsilon, potentials, symmetric)
-        kernel = _kernel(cost, epsilon, potentials)
-        return potentials, kernel.mean(0)
-    u, v = scalings
-    f, g = potentials
-    return (f + epsilon * u.log(), g + epsilon * v.log()), v * (kernel.T @ u) / len(u)
+def _first(cost: Float64[Tensor, "n m"], epsilon: float) -> Potentials:
+    """One iteration by logarithms of sums, for the kernel of zero potentials may be zero all over."""
+    n, m = cost.shape
+    g = -epsilon * (torch.logsumexp(cost / -epsilon, 0) - math.log(n))
+    f = -epsilon * (torch.logsumexp((g - cost) / epsilon, 1) - math.log(m))
+    return f, g
 
 
-def _kernel(cost: Float64[Tensor, "n m"], epsilon: float, potentials: Potentials) -> Float64[Tensor, "n m"]:
-    kernel = potentials[0][:, None] - cost
-    kernel += potentials[1]
+def _kernel(
+    cost: Float64[Tensor, "n m"], epsilon: float, f: Float64[Tensor, " n"], g: Float64[Tensor, " m"]
+) -> Float64[Tensor, "n m"]:
+    kernel = f[:, None] - cost
+    kernel += g
     kernel /= epsilon
     return kernel.exp_()
 
 
-def _scaled(kernel: Float64[Tensor, "n m"], times: int, symmetric: bool) -> Potentials | None:
-    """Scalings of rows and columns after some iterations; None where they leave the range of numbers."""
+def _scaled(kernel: Float64[Tensor, "n m"], times: int) -> Potentials:
+    """Scalings of rows and columns after some iterations."""
     n, m = kernel.shape
     u, v = kernel.new_ones(n), kernel.new_ones(m)
     for _ in range(times):
-        if symmetric:
-            u = v = (u / (kernel @ u / n)).sqrt()
-        else:
-            v = 1 / (kernel.T @ u / n)
-            u = 1 / (kernel @ v / m)
-    both = torch.cat([u, v])
-    inside = (both > 1 / _LARGEST) & (both < _LARGEST)  # false for NaN, too
-    return (u, v) if bool(inside.all()) else None
+        v = 1 / (kernel.T @ u / n)
+        u = 1 / (kernel @ v / m)
+    return u, v
 
 
-def _step(
-    cost: Float64[Tensor, "n m"], epsilon: float, potentials: Potentials, symmetric: bool
-) -> Potentials:
-    """One iteration by logarithms of sums."""
-    f, g = potentials
-    n, m = cost.shape
-    if symmetric:
-        update = -epsilon * (torch.logsumexp((f - cost) / epsilon, 1) - math.log(n))
-        f = (f + update) / 2
-        return f, f
-    g = -epsilon * (torch.logsumexp((f[:, None] - cost) / epsilon, 0) - math.log(n))
-    f = -epsilon * (torch.logsumexp((g - cost) / epsilon, 1) - math.log(m))
-    return f, g
+def _scaled_alike(kernel: Float64[Tensor, "n n"], times: int) -> Potentials:
+    """The same where both are one: geometric means of old and new."""
+    u = kernel.new_ones(len(kernel))
+    for _ in range(times):
+        u = (u / (kernel @ u / len(kernel))).sqrt()
+    return u, u

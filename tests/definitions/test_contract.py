@@ -110,7 +110,7 @@ def test_truth_beats_a_distorted_truth(name):
     good, bad = (value(name, {"predicted": cells, **shared}).value for cells in (target.flip(0), distorted))
     if find(name).best == "low":
         assert good < bad
-        assert name in NOT_ZERO or good == pytest.approx(0, abs=1e-9)
+        assert name in NOT_ZERO or good == pytest.approx(0, abs=1e-3)  # where iterations stop
     else:
         assert good > bad
         assert good == pytest.approx(1, rel=1e-9)

@@ -71,7 +71,12 @@ def test_all_metrics_by_default_and_same_seed_same_files(files):
 def test_definitions_of_others_stand_beside_ours(files):
     result = run(files, "--metrics", "energy", "--definitions", "cellot,pertpy", "--definitions", "cell-eval")
     assert result.exit_code == 0, result.output
-    for text in ("As CellOT (bunnech/cellot, commit ", "As pertpy (release 1", "As cell-eval (", "r2-means ↑"):
+    for text in (
+        "As CellOT (bunnech/cellot, commit ",
+        "As pertpy (release 1",
+        "As cell-eval (",
+        "r2-means ↑",
+    ):
         assert text in result.stderr
     table = pd.read_csv(files / "report" / "scores.csv")
     theirs = {name for project in ("cellot", "pertpy", "cell-eval") for name in metrics_of(project)}
