@@ -8,7 +8,10 @@ leaves those of the others as they are:
 pertpy, cell-eval and cellflow-tools are packages. Of CellOT and Meta Flow Matching it takes functions from
 a checkout, whose folder is named by CELLOT_SOURCE or META_FLOW_MATCHING_SOURCE. JAX computes in float32
 unless JAX_ENABLE_X64 is set: `usual` is what users of the packages see, `exact` the same in float64 where
-that is another number.
+that is another number. What the stored numbers were made with, in an environment of its own:
+
+    pip install pertpy==1.0.3 "statsmodels<0.15" cell-eval==0.8.2 POT
+    pip install --no-deps cellflow-tools==0.0.9
 """
 
 # ruff: noqa: T201 it talks to who runs it
