@@ -109,6 +109,7 @@ class Catalog:
 
 _CONSTANTS = {
     "metrics": "METRIC",
+    "definitions": "DEFINITIONS",
     "couplings": "COUPLING",
     "embedders": "EMBEDDER",
     "conditions": "ENCODER",

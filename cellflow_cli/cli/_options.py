@@ -129,6 +129,18 @@ def metrics_option(default: str) -> Any:
     )
 
 
+Definitions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--definitions",
+        metavar="NAME,..",
+        help="Add the metrics of a project as it defines them, see `cellflow list definitions`.",
+        show_default=False,
+        rich_help_panel=COMPUTE,
+    ),
+]
+
+
 def data_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the data among the arguments of a command that were given, lists as tuples."""
     return {
@@ -177,12 +189,26 @@ def metric_names(texts: list[str] | None) -> list[str] | None:
     Raises:
         ConfigError: If there is no metric of a name.
     """
+    from cellflow_cli.definitions import find
+
+    found = names(texts)
+    for name in found:
+        find(name)
+    return found or None
+
+
+def definition_names(texts: list[str] | None) -> list[str]:
+    """Projects whose definitions are asked for, checked before any file is opened.
+
+    Raises:
+        ConfigError: If there is no project of a name.
+    """
     from cellflow_cli.catalog import Catalog
 
     found = names(texts)
     for name in found:
-        Catalog("metrics").load(name)
-    return found or None
+        Catalog("definitions").load(name)
+    return found
 
 
 def _check_told(settings: Mapping[str, Any]) -> None:

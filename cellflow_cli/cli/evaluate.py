@@ -38,6 +38,7 @@ def evaluate(
         ),
     ] = None,
     metrics: Annotated[list[str] | None, opt.metrics_option("all")] = None,
+    definitions: opt.Definitions = None,
     page: Annotated[
         bool,
         typer.Option(
@@ -94,7 +95,7 @@ def evaluate(
     from cellflow_cli.report.page import FILES
 
     check_report(output, force=force, holds=FILES)
-    asked = opt.metric_names(metrics)
+    asked, others = opt.metric_names(metrics), opt.definition_names(definitions)
     where = resolve(device)
     prediction = read([predicted])
     stored = {}
@@ -107,8 +108,9 @@ def evaluate(
         measured = read([truth], features=provenance.spec.features)
     with _progress() as on_progress:
         scores = score(
-            prediction, measured, **stored, metrics=asked, max_cells=max_cells, all_cells=all_cells,
-            floor_splits=floor_splits, seed=seed, device=where, scale=scale, on_progress=on_progress,
+            prediction, measured, **stored, metrics=asked, definitions=others, max_cells=max_cells,
+            all_cells=all_cells, floor_splits=floor_splits, seed=seed, device=where, scale=scale,
+            on_progress=on_progress,
         )  # fmt: skip
     made: dict[str, bytes] = {}
     if page:
@@ -200,8 +202,13 @@ def _show(scores: "Scores", summary: dict[str, Any], output: Path) -> None:
         f"conditions, {sizes} cells a side, features {'scaled' if scores.settings['scaled'] else 'unscaled'})"
     )
     console.say(title)
+    entries = summary["metrics"]
     for space, what in _SPACES.items():
-        _show_space(scores, summary, space, what)
+        ours = [name for name, e in entries.items() if e["space"] == space and e["origin"] is None]
+        _show_metrics(scores, summary, ours, what)
+    for origin in dict.fromkeys(e["origin"] for e in entries.values() if e["origin"]):
+        theirs = [name for name, e in entries.items() if e["origin"] == origin]
+        _show_metrics(scores, summary, theirs, f"As {origin} defines them")
     for sentence in _sentences(scores, summary):
         console.say(sentence)
     for remark in (*_alarms(summary), *_reasons(scores, summary), *scores.warnings):
@@ -209,9 +216,8 @@ def _show(scores: "Scores", summary: dict[str, Any], output: Path) -> None:
     console.say(f"Scores in {output / 'scores.csv'}, summary in {output / 'summary.json'}")
 
 
-def _show_space(scores: "Scores", summary: dict[str, Any], space: str, what: str) -> None:
-    """A line for each row that has a value, a column for each metric of one space."""
-    metrics = {name: entry for name, entry in summary["metrics"].items() if entry["space"] == space}
+def _show_metrics(scores: "Scores", summary: dict[str, Any], metrics: list[str], what: str) -> None:
+    """A line for each row that has a value, a column for each of the metrics."""
     if not metrics:
         return
     means = {row: [summary["rows"][row][name]["mean"] for name in metrics] for row in scores.rows}
@@ -220,7 +226,7 @@ def _show_space(scores: "Scores", summary: dict[str, Any], space: str, what: str
         for row, values in means.items()
         if any(mean is not None for mean in values)
     ]
-    titles = [f"{name} {_BEST[entry['best']]}" for name, entry in metrics.items()]
+    titles = [f"{name.rsplit(':', 1)[-1]} {_BEST[summary['metrics'][name]['best']]}" for name in metrics]
     console.show_table(what, ["", *titles], lines)
 
 

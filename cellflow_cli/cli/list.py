@@ -8,7 +8,7 @@ from cellflow_cli.cli import console
 from cellflow_cli.cli._options import Json
 from cellflow_cli.errors import ConfigError, nearest
 
-ROOMS = ("methods", "metrics", "couplings", "embedders", "conditions", "baselines", "export")
+ROOMS = ("methods", "metrics", "couplings", "embedders", "conditions", "baselines", "definitions", "export")
 
 
 def list_entries(
@@ -17,12 +17,17 @@ def list_entries(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List methods, metrics, couplings, embedders, condition encoders, baselines or export targets."""
+    """List methods, metrics, couplings, embedders, condition encoders, baselines, definitions or export targets.
+
+    Definitions are what other projects mean by their metrics; asked for by name, each of these is listed.
+    """
     from cellflow_cli.catalog import Catalog
 
     if what is not None and what not in ROOMS:
         raise ConfigError(f"Expected one of {', '.join(ROOMS)}, found {what!r}.{nearest(what, ROOMS)}")
     found = {room: Catalog(room).summaries() for room in ROOMS if what in (None, room)}
+    if what == "definitions":
+        found[what] = _with_metrics(found[what])
     if as_json:
         console.emit_json(found if what is None else found[what])
         return
@@ -31,3 +36,13 @@ def list_entries(
         width = max((len(name) for name in entries), default=0)
         for name, line in entries.items():
             console.say_out(f"  {name:<{width}}  {line}")
+
+
+def _with_metrics(projects: dict[str, str]) -> dict[str, str]:
+    """Each project, followed by its metrics."""
+    from cellflow_cli.definitions import described, metrics_of
+
+    found: dict[str, str] = {}
+    for project, line in projects.items():
+        found |= {project: line, **described(metrics_of(project))}
+    return found

@@ -105,7 +105,9 @@ def _values(cells: Cells | str, target: Cells, pair: Aligned, job: Job) -> dict[
     comparison = Comparison(
         predicted=job.scaled(cells.flow), target=job.scaled(target.flow), control=job.scaled(control.flow),
         predicted_genes=cells.genes, target_genes=target.genes, control_genes=control.genes,
-        other_targets=torch.stack(others) if others else None,
+        other_targets=torch.stack([mean.flow for mean in others]) if others else None,
+        other_targets_genes=torch.stack([mean.genes for mean in others]) if others else None,
+        scale=job.scale,
     )  # fmt: skip
     return compute(job.metrics, comparison)
 

@@ -12,10 +12,18 @@ from torch import Tensor
 from cellflow_cli import rng
 from cellflow_cli.baselines import Summaries
 from cellflow_cli.data.columns import labels
+from cellflow_cli.definitions import find
 from cellflow_cli.evaluation._cells import Cells, Files
 from cellflow_cli.evaluation.align import Aligned
 from cellflow_cli.evaluation.floor import some
 from cellflow_cli.types import Condition
+
+
+class MeanCell(NamedTuple):
+    """Flow features as metrics see them, shape [d], and genes or markers, shape [g]."""
+
+    flow: Float64[Tensor, " d"]
+    genes: Float64[Tensor, " g"]
 
 
 class SampleCells(NamedTuple):
@@ -24,13 +32,12 @@ class SampleCells(NamedTuple):
     Attributes:
         control: Control cells in random order, at most `max_cells`.
         cell_types: Type of each of them; None where the file does not say.
-        means: Mean measured cell under each condition, flow features as metrics see them, shape [d];
-            empty if no metric asks for them.
+        means: Mean measured cell under each condition; empty if no metric asks for them.
     """
 
     control: Cells
     cell_types: tuple[str, ...] | None
-    means: Mapping[Condition, Float64[Tensor, " d"]]
+    means: Mapping[Condition, MeanCell]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -89,13 +96,15 @@ class Job:
         key = self.cell_type_key
         return None if key is None or key not in obs else tuple(labels(obs[key].iloc[rows]))
 
-    def _means(self, pair: Aligned) -> dict[Condition, Float64[Tensor, " d"]]:
-        if "discrimination" not in self.metrics:
+    def _means(self, pair: Aligned) -> dict[Condition, MeanCell]:
+        if not any(find(name).others for name in self.metrics):
             return {}
         found = {}
         for other in self.pairs:
             if other.sample == pair.sample and len(other.target):
                 draw = self.stream(other.name, other.condition.label, "mean")
                 cells = self.files.of_truth(some(other.target, self.max_cells, draw))
-                found[other.condition] = self.scaled(cells.flow).mean(0)
+                found[other.condition] = MeanCell(
+                    self.scaled(cells.flow).mean(0), cells.genes.double().mean(0)
+                )
         return found

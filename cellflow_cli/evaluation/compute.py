@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from cellflow_cli.catalog import Catalog
+from cellflow_cli.definitions import find
 from cellflow_cli.errors import MetricError
 from cellflow_cli.metrics import Comparison, Metric, MetricValue
 
@@ -16,7 +16,7 @@ def compute(names: Sequence[str], comparison: Comparison) -> dict[str, MetricVal
     lock, so that `w1` and `w2` together last as long as one of them.
 
     Args:
-        names: Catalog names of metrics.
+        names: Names of metrics, ours or of other projects (see `definitions.find`).
         comparison: Predicted, target and control cells.
 
     Raises:
@@ -40,7 +40,7 @@ def why_not(comparison: Comparison) -> str:
 @functools.cache
 def _entry(name: str) -> Metric:
     """The catalog looks through installed packages each time: 13 ms, for every metric and row."""
-    return Catalog("metrics").load(name)
+    return find(name)
 
 
 def _value(metric: Metric, comparison: Comparison) -> MetricValue:

@@ -12,6 +12,7 @@ from torch import Tensor
 from cellflow_cli.baselines import Summaries
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.data.transform import FeatureTransform
+from cellflow_cli.definitions import find, metrics_of
 from cellflow_cli.errors import ConfigError, DataError, listed
 from cellflow_cli.evaluation._cells import Files
 from cellflow_cli.evaluation._condition import condition_records
@@ -31,6 +32,7 @@ def score(
     transform: FeatureTransform | None = None,
     summaries: Summaries | None = None,
     metrics: Sequence[str] | None = None,
+    definitions: Sequence[str] = (),
     baselines: Sequence[str] | None = None,
     max_cells: int = 2500,
     all_cells: bool = False,
@@ -54,7 +56,8 @@ def score(
         truth: Measured cells as the training data were given; may hold other samples too.
         transform: Of the model; default: the one stored in the prediction.
         summaries: Of the training populations; default: those stored in the prediction.
-        metrics: Catalog names; default: all.
+        metrics: Names, ours or of other projects (`cellot:mmd`); default: all of ours.
+        definitions: Projects whose metrics are added, as those define them (see `definitions`).
         baselines: Catalog names; default: all.
         max_cells: Most cells on either side of a comparison.
         all_cells: Hold against all measured cells and not against half of them, as published tables
@@ -66,14 +69,14 @@ def score(
         on_progress: Called as `on_progress(done, total, what)` before each condition and at the end.
 
     Raises:
-        ConfigError: If a metric or baseline has an unknown name.
+        ConfigError: If a metric, project or baseline has an unknown name.
         DataError: If a file is not what it should be, or nothing predicted was measured.
     """
     if max_cells < 2:
         raise ConfigError(f"Expected `max_cells` to be at least 2, found {max_cells!r} (`--max-cells`).")
     if floor_splits < 1:
         raise ConfigError(f"Expected `floor_splits` to be at least 1, found {floor_splits!r}.")
-    names, rivals = _known("metrics", metrics), _known("baselines", baselines)
+    names, rivals = _metrics(metrics, definitions), _known("baselines", baselines)
     provenance = read_provenance(predicted)
     transform = transform or provenance.transform
     if transform is None:
@@ -107,7 +110,7 @@ def score(
         table=pd.DataFrame(records, columns=[*Scores.COLUMNS, "se"]),
         metrics=names,
         baselines=rivals,
-        settings=_settings(job, provenance),
+        settings={**_settings(job, provenance), "definitions": list(dict.fromkeys(definitions))},
         only_predicted=alignment.only_predicted,
         only_truth=alignment.only_truth,
         seen_in_training=seen,
@@ -140,6 +143,15 @@ def _fitting(summaries: Summaries | None, transform: FeatureTransform) -> Summar
             f"{summaries.mean.shape[1]}. Name the model that made the prediction with `--model`."
         )
     return summaries
+
+
+def _metrics(names: Sequence[str] | None, projects: Sequence[str]) -> tuple[str, ...]:
+    """Metrics asked for, or all of ours, and those of the projects; an unknown one raises ConfigError."""
+    asked = Catalog("metrics").names() if names is None else names
+    found = tuple(dict.fromkeys([*asked, *(name for project in projects for name in metrics_of(project))]))
+    for name in found:
+        find(name)
+    return found
 
 
 def _known(room: str, names: Sequence[str] | None) -> tuple[str, ...]:

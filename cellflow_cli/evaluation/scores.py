@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from cellflow_cli.catalog import Catalog
+from cellflow_cli.definitions import described, find, origin_of
 from cellflow_cli.errors import OutputError, listed
 from cellflow_cli.evaluation._lines import DECODED, Lines
 from cellflow_cli.evaluation._summary import better_than, by_group, over_groups
@@ -88,15 +88,16 @@ class Scores:
             regimes: Means by size of the real effect (see `regimes`).
             collapse: Variance of predicted over measured cells (see `collapse`).
             groups: For each group, row and metric the mean over its conditions.
-            metrics: For each metric its definition, best value and space.
+            metrics: For each metric its definition, best value, space, and the project that it is
+                reproduced from (None for ours).
             settings, unmatched, seen_in_training, warnings: As in the attributes; n_conditions.
         """
         return self._summary
 
     @cached_property
     def _summary(self) -> dict[str, Any]:
-        entries = {name: Catalog("metrics").load(name) for name in self.metrics}
-        definitions = Catalog("metrics").summaries()
+        entries = {name: find(name) for name in self.metrics}
+        definitions = described(self.metrics)
         best = {name: entry.best for name, entry in entries.items()}
         lines, seed = Lines(self.table), int(self.settings.get("seed", 0))
         return {
@@ -108,7 +109,12 @@ class Scores:
             "collapse": collapse(lines, self.settings.get("prediction", {}).get("fraction_clipped")),
             "groups": by_group(lines, self.rows, self.metrics),
             "metrics": {
-                name: {"definition": definitions[name], "best": entry.best, "space": entry.space}
+                name: {
+                    "definition": definitions[name],
+                    "best": entry.best,
+                    "space": entry.space,
+                    "origin": origin_of(name),
+                }
                 for name, entry in entries.items()
             },
             "n_conditions": len(self.table[["sample", "treatment", "dose"]].drop_duplicates()),

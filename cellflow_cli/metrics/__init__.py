@@ -1,5 +1,5 @@
 """Two sets of cells to one number."""
 
-from cellflow_cli.metrics._comparison import Comparison, Metric, MetricValue
+from cellflow_cli.metrics._comparison import Comparison, Metric, MetricValue, Space
 
-__all__ = ["Comparison", "Metric", "MetricValue"]
+__all__ = ["Comparison", "Metric", "MetricValue", "Space"]

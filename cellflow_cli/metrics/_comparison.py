@@ -15,6 +15,7 @@ from cellflow_cli.metrics._distances import euclidean, euclidean_blocks
 
 T = TypeVar("T")
 Distances = Literal["between", "within_predicted", "within_target"]
+Space = Literal["flow", "genes"]
 
 # Entries of a distance matrix that is kept for the next metric: 200 MB, 5,000 x 5,000 cells.
 MOST_KEPT = 5_000 * 5_000
@@ -48,6 +49,9 @@ class Comparison:
             shapes [n, g], [m, g], [k, g]. They default to the flow features.
         other_targets: Mean measured cells of the same sample under each other condition, in the
             units of `target`, shape [o, d]; None where they are not known.
+        other_targets_genes: The same as genes or markers, shape [o, g]; defaults to `other_targets`
+            where the genes default to the flow features.
+        scale: What the flow features were divided by, shape [d]; None if by nothing.
     """
 
     predicted: Float[Tensor, "n d"]
@@ -57,10 +61,14 @@ class Comparison:
     target_genes: Float[Tensor, "m g"] | None = None
     control_genes: Float[Tensor, "k g"] | None = None
     other_targets: Float[Tensor, "o d"] | None = None
+    other_targets_genes: Float[Tensor, "o g"] | None = None
+    scale: Float[Tensor, " d"] | None = None
     _memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _lock: Any = field(default_factory=threading.RLock, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.target_genes is None and self.other_targets_genes is None:
+            object.__setattr__(self, "other_targets_genes", self.other_targets)
         for role in ("predicted", "target", "control"):
             cells = getattr(self, role).double()
             genes = getattr(self, f"{role}_genes")
@@ -73,10 +81,12 @@ class Comparison:
             widths = {getattr(self, f"{role}{kind}").shape[1] for role in ("predicted", "target", "control")}
             if len(widths) != 1:
                 raise ValueError(f"predicted, target and control differ in width: {sorted(widths)}")
-        if self.other_targets is not None:
-            object.__setattr__(self, "other_targets", self.other_targets.double())
-            if self.other_targets.shape[1:] != self.target.shape[1:]:
-                raise ValueError(f"other targets need the shape [o, {self.target.shape[1]}]")
+        for name, cells in (("other_targets", self.target), ("other_targets_genes", self.genes[1])):
+            others = getattr(self, name)
+            if others is not None:
+                object.__setattr__(self, name, others.double())
+                if others.shape[1:] != cells.shape[1:]:
+                    raise ValueError(f"{name.replace('_', ' ')} need the shape [o, {cells.shape[1]}]")
 
     @property
     def between(self) -> Float64[Tensor, "n m"]:
@@ -116,6 +126,28 @@ class Comparison:
         assert self.control_genes is not None
         return self.predicted_genes, self.target_genes, self.control_genes
 
+    def unscaled(self, space: Space) -> "Comparison":
+        """The cells of one space in their own units, as its `predicted`, `target`, `control` and others.
+
+        For metrics that other projects define, which know one array per population. It is made once;
+        where nothing was scaled, flow features share their distance matrices with this comparison.
+
+        Args:
+            space: Features of the flow, or genes (markers).
+        """
+        if space == "genes":
+            return self._once("genes", lambda: self._of(*self.genes, self.other_targets_genes))
+        if self.scale is None:
+            return self
+        scale = self.scale.double()
+        others = None if self.other_targets is None else self.other_targets * scale
+        cells = (self.predicted * scale, self.target * scale, self.control * scale)
+        return self._once("flow", lambda: self._of(*cells, others))
+
+    @staticmethod
+    def _of(predicted: Tensor, target: Tensor, control: Tensor, others: Tensor | None) -> "Comparison":
+        return Comparison(predicted=predicted, target=target, control=control, other_targets=others)
+
     @property
     def correlations(self) -> FeatureCorrelations:
         """Feature-feature correlations of predicted and target cells."""
@@ -151,9 +183,11 @@ class Metric(NamedTuple):
         best: Which value is best: low, high, or one.
         symmetric: True where predicted and target may change places.
         space: What it looks at: features of the flow, or genes (markers).
+        others: Whether it looks at the other conditions of the sample, too.
     """
 
     function: Callable[[Comparison], MetricValue]
     best: Literal["low", "high", "one"]
     symmetric: bool
-    space: Literal["flow", "genes"] = "flow"
+    space: Space = "flow"
+    others: bool = False

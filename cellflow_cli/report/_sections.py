@@ -86,6 +86,7 @@ def numbers(story: Story) -> dict[str, Any]:
     ]
     return {
         "metrics": score_tables.metric_table(scores, summary),
+        "definitions": score_tables.definition_tables(scores, summary),
         "rows": score_tables.row_texts(scores),
         "normalised": normalised if "identity" in scores.baselines and "floor" in scores.rows else None,
         "confidence_tables": [part for part in parts if part is not None],

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cellflow_cli.catalog import Catalog
+from cellflow_cli.definitions import find
 from cellflow_cli.report._text import counted
 
 _SPACES = {"flow": "features of the flow", "genes": "genes or markers, unscaled"}
@@ -75,6 +75,8 @@ def command(settings: Mapping[str, Any], inputs: Inputs, metric: str = "") -> st
     words += inputs.options
     if metric:
         words += ["--metrics", metric]
+    elif settings.get("definitions"):
+        words += ["--definitions", ",".join(settings["definitions"])]
     if "scaled" in settings:
         words.append("--scale" if settings["scaled"] else "--no-scale")
     if settings.get("all_cells"):
@@ -82,7 +84,7 @@ def command(settings: Mapping[str, Any], inputs: Inputs, metric: str = "") -> st
     for name in ("max_cells", "floor_splits", "seed"):
         if settings.get(name) or name == "seed" and name in settings:
             words += [f"--{name.replace('_', '-')}", str(settings[name])]
-    return shlex.join([*words, "-o", f"report-{metric}" if metric else "report"])
+    return shlex.join([*words, "-o", f"report-{metric.replace(':', '-')}" if metric else "report"])
 
 
 def settings_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -116,7 +118,9 @@ def settings_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _card(name: str, entry: Mapping[str, Any], settings: Mapping[str, Any], inputs: Inputs) -> MetricCard:
     formula, remarks, source = _documented(name)
     space = _SPACES.get(entry["space"], entry["space"])
-    if entry["space"] == "flow":
+    if entry["origin"]:
+        space, source = f"{space.removesuffix(', unscaled')}, unscaled", f"{entry['origin']}. {source}"
+    elif entry["space"] == "flow":
         space += ", divided by their training spread" if settings.get("scaled") else ", unscaled"
     return MetricCard(
         name=name, definition=entry["definition"], formula=formula, remarks=remarks, source=source,
@@ -126,7 +130,7 @@ def _card(name: str, entry: Mapping[str, Any], settings: Mapping[str, Any], inpu
 
 def _documented(name: str) -> tuple[str, str, str]:
     """Formula, remarks and source of a metric, from the first docstring of its module that has a formula."""
-    function = Catalog("metrics").load(name).function
+    function = find(name).function
     module = vars(sys.modules[function.__module__])
     others = [f for f in module.values() if inspect.isfunction(f) and f.__module__ == function.__module__]
     texts = [inspect.getdoc(f) or "" for f in (function, *others)]

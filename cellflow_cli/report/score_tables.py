@@ -32,24 +32,53 @@ def row_texts(scores: Scores) -> dict[str, str]:
 
 
 def metric_table(scores: Scores, summary: Mapping[str, Any]) -> Table:
-    """Mean over groups of every metric for every row, with the spread over groups below it."""
-    heads = [Column("row"), *_metric_heads(summary)]
-    winners = {metric: _winners(summary, metric) for metric in summary["metrics"]}
+    """Mean over groups of each of our metrics for every row, with the spread over groups below it."""
+    return _metric_table(
+        scores, summary, None, "metrics", "Every metric: mean over groups ± standard deviation over groups"
+    )
+
+
+def definition_tables(scores: Scores, summary: Mapping[str, Any]) -> tuple[Table, ...]:
+    """The same for the metrics of each other project, as those define them."""
+    origins = dict.fromkeys(entry["origin"] for entry in summary["metrics"].values() if entry["origin"])
+    return tuple(
+        _metric_table(
+            scores,
+            summary,
+            origin,
+            f"definitions-{i}",
+            f"As {origin} defines them: mean ± standard deviation",
+        )
+        for i, origin in enumerate(origins, 1)
+    )
+
+
+def _metric_table(
+    scores: Scores, summary: Mapping[str, Any], origin: str | None, name: str, caption: str
+) -> Table:
+    metrics = {m: entry for m, entry in summary["metrics"].items() if entry["origin"] == origin}
+    winners = {metric: _winners(summary, metric) for metric in metrics}
     lines = []
     for row in scores.rows:
         cells = []
-        for metric in summary["metrics"]:
+        for metric in metrics:
             entry = summary["rows"][row][metric]
             spread = "" if entry["sd"] is None else f"± {number(entry['sd'], 2)}"
             cells.append(value(entry["mean"], spread, best=row in winners[metric]))
         lines.append([word(row), *cells])
     return Table(
-        name="metrics",
-        caption="Every metric: mean over groups ± standard deviation over groups",
-        columns=heads,
+        name=name,
+        caption=caption,
+        columns=[Column("row"), *_metric_heads(metrics)],
         lines=lines,
-        notes=reasons(scores, summary),
+        notes=reasons(scores, _only(summary, metrics)),
     )
+
+
+def _only(summary: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary with some of its metrics."""
+    rows = {row: {m: entries[m] for m in metrics} for row, entries in summary["rows"].items()}
+    return {**summary, "metrics": metrics, "rows": rows}
 
 
 def normalised_table(scores: Scores, summary: Mapping[str, Any]) -> Table:
@@ -210,10 +239,10 @@ def _choice(
     return Table(name=name, caption=caption, columns=columns, lines=full, metrics=numbers, metric=metric)
 
 
-def _metric_heads(summary: Mapping[str, Any]) -> list[Column]:
+def _metric_heads(metrics: Mapping[str, Any]) -> list[Column]:
     return [
         Column(f"{name} ({_BEST[entry['best']]})", True, f"{entry['definition']}; best is {entry['best']}")
-        for name, entry in summary["metrics"].items()
+        for name, entry in metrics.items()
     ]
 
 

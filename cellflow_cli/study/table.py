@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from cellflow_cli.catalog import Catalog
+from cellflow_cli.definitions import find
 from cellflow_cli.evaluation import is_better
 
 REFERENCE_COLUMNS = ("row", "part", "metric", "value")
@@ -126,7 +126,7 @@ def _text(mean: float | None, sd: float | None, factor: int) -> str:
 
 
 def _best(metric: str) -> str:
-    return str(Catalog("metrics").load(metric).best)
+    return str(find(metric).best)
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Help is quick, loads nothing heavy, and typos are met with a suggestion."""
 
+import json
 import os
 import subprocess
 import sys
@@ -61,3 +62,11 @@ def test_options_stand_in_groups_with_defaults() -> None:
     for group in ("Input", "Output", "Model", "Compute"):
         assert f" {group} " in text
     assert "[default: auto]" in text
+
+
+def test_definitions_are_listed_with_their_metrics() -> None:
+    text = CliRunner().invoke(app, ["list", "definitions"]).stdout
+    assert "  cellot:r2-means " in text
+    assert "not squared in spite of its name" in text
+    found = json.loads(CliRunner().invoke(app, ["list", "definitions", "--json"]).stdout)
+    assert {"paper", "cellot", "cellflow", "pertpy", "cell-eval", "pertpy:mmd"} <= set(found)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.cli._command import command
 from cellflow_cli.cli.evaluate import evaluate
+from cellflow_cli.definitions import metrics_of
 
 QUICK = ("--metrics", "energy,r2-mean", "--metrics", "variance-ratio")
 
@@ -67,6 +68,36 @@ def test_all_metrics_by_default_and_same_seed_same_files(files):
     assert len(json.loads((files / "report" / "summary.json").read_text("utf-8"))["metrics"]) >= 10
 
 
+def test_definitions_of_others_stand_beside_ours(files):
+    result = run(files, "--metrics", "energy", "--definitions", "cellot,pertpy", "--definitions", "cell-eval")
+    assert result.exit_code == 0, result.output
+    for text in (
+        "As CellOT (bunnech/cellot, commit ",
+        "As pertpy (release 1",
+        "As cell-eval (",
+        "r2-means ↑",
+    ):
+        assert text in result.stderr
+    table = pd.read_csv(files / "report" / "scores.csv")
+    theirs = {name for project in ("cellot", "pertpy", "cell-eval") for name in metrics_of(project)}
+    assert set(table["metric"]) == {"energy"} | theirs
+    found = json.loads((files / "report" / "summary.json").read_text("utf-8"))
+    assert found["settings"]["definitions"] == ["cellot", "pertpy", "cell-eval"]
+    assert found["metrics"]["energy"]["origin"] is None
+    assert found["metrics"]["cellot:mmd"]["origin"].startswith("CellOT")
+    # Normal cells are below zero, which cell-eval refuses: a reason, and no reason to fail.
+    assert "cell-eval:overlap-at-n, cell-eval:precision-at-n of" in result.stderr
+    model = table[(table["row"] == "model") & (table["sample"] == "P4") & (table["treatment"] == "other")]
+    by_name = model.set_index("metric")["value"]
+    assert by_name["pertpy:mmd"] == pytest.approx(by_name["cellot:l2-means"] ** 2)  # unscaled, the same space
+    assert by_name["cell-eval:discrimination-score-l1"] in (1 / 3, 2 / 3, 1)
+
+
+def test_one_metric_of_a_project_by_its_full_name(files):
+    assert run(files, "--metrics", "paper:w2").exit_code == 0
+    assert set(pd.read_csv(files / "report" / "scores.csv")["metric"]) == {"paper:w2"}
+
+
 def test_an_existing_report_is_kept_without_force(files):
     assert run(files, *QUICK).exit_code == 0
     result = run(files, *QUICK)
@@ -79,6 +110,8 @@ def test_an_existing_report_is_kept_without_force(files):
     ("options", "code", "text"),
     [
         (("--metrics", "energy,mmd-rfb"), 2, "Did you mean 'mmd-rbf'"),
+        (("--metrics", "cellot:mdm"), 2, "Did you mean 'mmd'"),
+        (("--definitions", "celott"), 2, "Did you mean 'cellot'"),
         (("--device", "gpu"), 2, "--device"),
         (("--max-cells", "1"), 2, "max-cells"),
     ],

@@ -115,6 +115,27 @@ def test_every_number_has_its_card(page, scores):
     assert "row <code>model</code>, metric <code>energy</code> holds 0.2" in page
 
 
+def test_definitions_of_others_have_tables_and_cards():
+    names = ("energy", "cellot:mmd", "pertpy:mmd", "cellot:l2-means")
+    scores = make_scores(groups=3, identity=0.6, mean_shift=0.1, metrics=names, missing=[("ridge", "energy")])
+    scores = replace(scores, settings={**scores.settings, "definitions": ["cellot", "pertpy"]})
+    page = text_of(scores)
+    ours, cellot, pertpy = re.findall(r'<h3 id="caption-(?:metrics|definitions-\d)">(.*?)</h3>', page)
+    assert ours.startswith("Every metric")
+    assert cellot.startswith("As CellOT (bunnech/cellot, commit ")
+    assert pertpy.startswith("As pertpy (release 1.")
+    card = re.search(r'id="metric-cellot:mmd">(.*?)</article>', page, re.DOTALL)[1]
+    assert "50 values of gamma" in card
+    assert "Sees genes or markers, unscaled" in card
+    assert "--definitions cellot,pertpy" in page
+
+
+def test_metrics_of_others_alone_need_no_table_of_ours():
+    page = text_of(make_scores(groups=3, identity=0.6, metrics=("paper:w2",)))
+    assert 'id="table-metrics"' not in page
+    assert 'id="table-definitions-1"' in page
+
+
 def test_names_cannot_break_out_of_the_page():
     evil = '</script><script>alert("x")</script>'
     scores = make_scores(groups=2, mean_shift=0.1)
