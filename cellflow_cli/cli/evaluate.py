@@ -9,6 +9,7 @@ import typer
 
 from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import console
+from cellflow_cli.cli._gate import FailIfWorseThan, GateMetric, bar, fail_if_worse
 
 if TYPE_CHECKING:
     from cellflow_cli.evaluation.scores import Scores
@@ -50,6 +51,8 @@ def evaluate(
             min=1, help="Random splits that the noise floor is averaged over.", rich_help_panel=opt.COMPUTE
         ),
     ] = 5,
+    fail_if_worse_than: FailIfWorseThan = None,
+    metric: GateMetric = None,
     seed: opt.Seed = 0,
     device: opt.Device = "auto",
     force: opt.Force = False,
@@ -71,6 +74,7 @@ def evaluate(
 
     check_report(output, force=force, holds=FILES)
     asked = opt.metric_names(metrics)
+    gate = bar(fail_if_worse_than, metric, asked)
     where = resolve(device)
     prediction = read([predicted])
     provenance = read_provenance(prediction)
@@ -95,6 +99,8 @@ def evaluate(
         console.emit_json({**summary, "files": [str(output / name) for name in names]})
     if asked:
         _fail_if_missing(scores, asked, output)
+    if gate:
+        fail_if_worse(scores, *gate, output)
 
 
 def _page(
