@@ -114,4 +114,5 @@ _CONSTANTS = {
     "conditions": "ENCODER",
     "methods": "METHOD",
     "baselines": "BASELINE",
+    "audit": "PREDICTOR",
 }

@@ -11,7 +11,7 @@ from cellflow_cli.catalog import Catalog, Choice, Entry
 from cellflow_cli.embedders.knn_graph import KnnGraphConfig
 from cellflow_cli.errors import ConfigError
 
-ROOMS = ("methods", "metrics", "couplings", "embedders", "conditions", "baselines")
+ROOMS = ("methods", "metrics", "couplings", "embedders", "conditions", "baselines", "audit")
 
 
 @pytest.mark.parametrize("room", ROOMS)

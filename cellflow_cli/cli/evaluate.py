@@ -53,6 +53,14 @@ def evaluate(
     ] = 5,
     fail_if_worse_than: FailIfWorseThan = None,
     metric: GateMetric = None,
+    audit: Annotated[
+        bool,
+        typer.Option(
+            "--audit/--no-audit",
+            help="Score degenerate predictors, too, and flag the metrics that prefer one.",
+            rich_help_panel=opt.COMPUTE,
+        ),
+    ] = True,
     seed: opt.Seed = 0,
     device: opt.Device = "auto",
     force: opt.Force = False,
@@ -83,7 +91,8 @@ def evaluate(
     with _progress() as on_progress:
         scores = score(
             prediction, measured, **stored, metrics=asked, max_cells=max_cells, all_cells=all_cells,
-            floor_splits=floor_splits, seed=seed, device=where, scale=scale, on_progress=on_progress,
+            floor_splits=floor_splits, audit=audit, seed=seed, device=where, scale=scale,
+            on_progress=on_progress,
         )  # fmt: skip
     made: dict[str, bytes] = {}
     if page:
@@ -165,6 +174,8 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
 
 def _show(scores: "Scores", summary: dict[str, Any], output: Path) -> None:
     """Tables of means over groups, comparisons, remarks, and where the files are."""
+    from cellflow_cli.evaluation.audit import remark as audit_remark
+
     n_groups, n = len(summary["groups"]), summary["n_cells"]
     sizes = f"{n['min']}" if n["min"] == n["max"] else f"{n['min']} to {n['max']}"
     title = (
@@ -176,7 +187,12 @@ def _show(scores: "Scores", summary: dict[str, Any], output: Path) -> None:
         _show_space(scores, summary, space, what)
     for sentence in _sentences(scores, summary):
         console.say(sentence)
-    for remark in (*_alarms(summary), *_reasons(scores, summary), *scores.warnings):
+    for remark in (
+        *_alarms(summary),
+        *filter(None, [audit_remark(summary["audit"])]),
+        *_reasons(scores, summary),
+        *scores.warnings,
+    ):
         console.say(remark, style="yellow")
     console.say(f"Scores in {output / 'scores.csv'}, summary in {output / 'summary.json'}")
 

@@ -8,7 +8,7 @@ from cellflow_cli.cli import console
 from cellflow_cli.cli._options import Json
 from cellflow_cli.errors import ConfigError, nearest
 
-ROOMS = ("methods", "metrics", "couplings", "embedders", "conditions", "baselines")
+ROOMS = ("methods", "metrics", "couplings", "embedders", "conditions", "baselines", "audit")
 
 
 def list_entries(
@@ -17,7 +17,7 @@ def list_entries(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List methods, metrics, couplings, embedders, condition encoders or baselines."""
+    """List methods, metrics, couplings, embedders, condition encoders, baselines or degenerate predictors."""
     from cellflow_cli.catalog import Catalog
 
     if what is not None and what not in ROOMS:

@@ -45,6 +45,7 @@ class Job:
         scale: Flow features are divided by it, shape [d]; None leaves them as they are.
         metrics: Names.
         baselines: Built baselines by name.
+        audit: Degenerate predictors by name.
         max_cells: Most cells on either side.
         all_cells: Whether all measured cells are compared, which leaves no floor.
         floor_splits: How many random splits the floor is the mean of.
@@ -58,6 +59,7 @@ class Job:
     scale: Float[Tensor, " d"] | None
     metrics: tuple[str, ...]
     baselines: dict[str, Any]
+    audit: dict[str, Any]
     max_cells: int
     all_cells: bool
     floor_splits: int

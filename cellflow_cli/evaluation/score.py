@@ -35,6 +35,7 @@ def score(
     max_cells: int = 2500,
     all_cells: bool = False,
     floor_splits: int = 5,
+    audit: bool = True,
     seed: int = 0,
     device: torch.device | None = None,
     scale: bool | None = None,
@@ -60,6 +61,7 @@ def score(
         all_cells: Hold against all measured cells and not against half of them, as published tables
             often do; then no cells are left for the floor.
         floor_splits: Random splits that the floor is the mean of; each costs as much as one more row.
+        audit: Score degenerate predictors, too (room `audit`), which no metric should prefer.
         seed: For the subsamples.
         device: Where metrics are computed (exact transport stays on the CPU); default: the CPU.
         scale: Divide flow features by their training spread; default: yes unless they are components.
@@ -90,6 +92,7 @@ def score(
         scale=_scale(transform, summaries, device) if scaled else None,
         metrics=names,
         baselines={name: _baseline(name) for name in rivals},
+        audit={name: Catalog("audit").load(name) for name in Catalog("audit").names()} if audit else {},
         max_cells=max_cells,
         all_cells=all_cells,
         floor_splits=floor_splits,
@@ -188,6 +191,7 @@ def _settings(job: Job, provenance: Provenance) -> dict[str, Any]:
         "max_cells": job.max_cells,
         "all_cells": job.all_cells,
         "floor_splits": 0 if job.all_cells else job.floor_splits,
+        "audit": bool(job.audit),
         "seed": job.seed,
         "scaled": job.scale is not None,
         "features": transform.features,

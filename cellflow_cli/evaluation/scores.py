@@ -13,6 +13,7 @@ from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import OutputError, listed
 from cellflow_cli.evaluation._lines import DECODED, Lines
 from cellflow_cli.evaluation._summary import better_than, by_group, over_groups
+from cellflow_cli.evaluation.audit import audit
 from cellflow_cli.evaluation.collapse import collapse
 from cellflow_cli.evaluation.intervals import intervals
 from cellflow_cli.evaluation.normalised import normalised
@@ -29,9 +30,9 @@ class Scores:
 
     Attributes:
         table: One line per sample, condition, row and metric, with the columns `COLUMNS`. `row` is
-            model, the name of a baseline, truth-decoded, or floor; `value` is NaN where `reason` says
-            why it could not be computed; `n` is the number of cells on either side. A further column
-            `se` holds the standard error of the floor over its splits.
+            model, the name of a baseline, truth-decoded, floor, or `audit:NAME`; `value` is NaN where
+            `reason` says why it could not be computed; `n` is the number of cells on either side. A
+            further column `se` holds the standard error of the floor over its splits.
         metrics: Names of the metrics.
         baselines: Names of the baselines.
         settings: What the numbers depend on: cells, seed, scaling, features, the model.
@@ -64,7 +65,7 @@ class Scores:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Rows of every condition, in order."""
+        """Rows of every condition, in order; those of the audit are no contestants and left out."""
         decoded = (DECODED,) if (self.table["row"] == DECODED).any() else ()
         return ("model", *self.baselines, *decoded, "floor")
 
@@ -87,6 +88,7 @@ class Scores:
                 that is covered (see `normalised`).
             regimes: Means by size of the real effect (see `regimes`).
             collapse: Variance of predicted over measured cells (see `collapse`).
+            audit: Which metrics rank a degenerate predictor first (see `audit`).
             groups: For each group, row and metric the mean over its conditions.
             metrics: For each metric its definition, best value and space.
             settings, unmatched, seen_in_training, warnings: As in the attributes; n_conditions.
@@ -106,6 +108,7 @@ class Scores:
             "normalised": normalised(lines, [row for row in self.rows if row != "floor"], best),
             "regimes": regimes(lines, self.rows, self.metrics),
             "collapse": collapse(lines, self.settings.get("prediction", {}).get("fraction_clipped")),
+            "audit": audit(lines, best),
             "groups": by_group(lines, self.rows, self.metrics),
             "metrics": {
                 name: {"definition": definitions[name], "best": entry.best, "space": entry.space}

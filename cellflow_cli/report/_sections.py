@@ -9,6 +9,7 @@ from cellflow_cli.report._payload import payload
 from cellflow_cli.report._rivals import best_first
 from cellflow_cli.report._story import Story
 from cellflow_cli.report._text import counted, names, number, percent
+from cellflow_cli.report.audit_table import audit_part
 from cellflow_cli.report.card import command, metric_cards, settings_lines
 from cellflow_cli.report.score_tables import labelled
 from cellflow_cli.report.split import Split, records
@@ -23,6 +24,7 @@ SECTIONS = (
     ("collapse", "Collapse"),
     ("population", "Population"),
     ("pictures", "Pictures"),
+    ("audit", "Audit"),
     ("card", "Metric card"),
 )
 _POPULATION = (
@@ -92,6 +94,7 @@ def numbers(story: Story) -> dict[str, Any]:
         "confidence_notes": _notes(story),
         "alarm": _alarm(story),
         "population_text": _POPULATION,
+        "audit": audit_part(summary),
     }
 
 
