@@ -104,7 +104,7 @@ def evaluate(
     if page:
         console.say(f"Open {output / 'report.html'} in a browser")
     if as_json:
-        names = ("scores.csv", "summary.json", *made)
+        names = (*scores.files, *made)
         console.emit_json({**summary, "files": [str(output / name) for name in names]})
     if asked:
         _fail_if_missing(scores, asked, output)

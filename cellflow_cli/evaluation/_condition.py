@@ -76,7 +76,7 @@ def _baseline_cells(name: str, pair: Aligned, n: int, job: Job) -> Cells | str:
         control=control.flow,
         sample=pair.name,
         condition=pair.condition,
-        population=sample.control.flow,
+        population=sample.population,
         cell_types=None if sample.cell_types is None else sample.cell_types[:n],
     )
     if not n:
@@ -104,8 +104,9 @@ def _values(cells: Cells | str, target: Cells, pair: Aligned, job: Job) -> dict[
         return dict.fromkeys(job.metrics, MetricValue(None, cells))
     if not len(target.flow):
         return dict.fromkeys(job.metrics, MetricValue(None, "fewer than two measured cells: no halves"))
-    control, _, means = job.sample(pair)
-    others = [mean for condition, mean in means.items() if condition != pair.condition]
+    sample = job.sample(pair)
+    control = sample.control
+    others = [mean for condition, mean in sample.means.items() if condition != pair.condition]
     comparison = Comparison(
         predicted=job.scaled(cells.flow), target=job.scaled(target.flow), control=job.scaled(control.flow),
         predicted_genes=cells.genes, target_genes=target.genes, control_genes=control.genes,

@@ -16,7 +16,9 @@ from cellflow_cli.errors import ConfigError, DataError, listed
 from cellflow_cli.evaluation._cells import Files
 from cellflow_cli.evaluation._condition import condition_records
 from cellflow_cli.evaluation._job import Job
+from cellflow_cli.evaluation._types import typed_job, typed_records, why_no_types
 from cellflow_cli.evaluation.align import Alignment, align
+from cellflow_cli.evaluation.by_type import NOT_ASKED, TypeScores
 from cellflow_cli.evaluation.provenance import Provenance, read_provenance
 from cellflow_cli.evaluation.scores import Scores
 
@@ -36,6 +38,7 @@ def score(
     all_cells: bool = False,
     floor_splits: int = 5,
     audit: bool = True,
+    cell_types: bool = True,
     seed: int = 0,
     device: torch.device | None = None,
     scale: bool | None = None,
@@ -62,6 +65,8 @@ def score(
             often do; then no cells are left for the floor.
         floor_splits: Random splits that the floor is the mean of; each costs as much as one more row.
         audit: Score degenerate predictors, too (room `audit`), which no metric should prefer.
+        cell_types: Score each cell type by itself, too, with the metrics of `_types.METRICS`, if the
+            model was told the types.
         seed: For the subsamples.
         device: Where metrics are computed (exact transport stays on the CPU); default: the CPU.
         scale: Divide flow features by their training spread; default: yes unless they are components.
@@ -99,15 +104,24 @@ def score(
         seed=seed,
     )
     seen = _seen(alignment, provenance, summaries)
-    records = []
+    typed = typed_job(job)
+    no_types = why_no_types(job.files, job.cell_type_key) if cell_types else NOT_ASKED
+    records: list[Any] = []
+    of_types: list[Any] = []
     for done, pair in enumerate(alignment.pairs):
         if on_progress:
             on_progress(done, len(alignment.pairs), f"{pair.name}, {pair.condition.label}")
         records += condition_records(pair, job)
+        of_types += [] if no_types else typed_records(pair, typed)
     if on_progress:
         on_progress(len(alignment.pairs), len(alignment.pairs), "")
     return Scores(
         table=pd.DataFrame(records, columns=[*Scores.COLUMNS, "se"]),
+        by_type=TypeScores(
+            table=pd.DataFrame(of_types, columns=["cell_type", *Scores.COLUMNS, "se"]),
+            metrics=typed.metrics,
+            reason=no_types,
+        ),
         metrics=names,
         baselines=rivals,
         settings=_settings(job, provenance),

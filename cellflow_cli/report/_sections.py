@@ -83,6 +83,7 @@ def numbers(story: Story) -> dict[str, Any]:
         ),
         _by_sample(story),
         score_tables.treatment_scores(scores, metric, unit),
+        score_tables.type_scores(scores, metric, summary),
         score_tables.regime_table(scores, summary, metric),
         score_tables.population_scores(scores, metric, unit),
     ]
@@ -189,6 +190,8 @@ def _notes(story: Story) -> list[str]:
     ]
     if "reason" in regimes:
         notes.append(f"By size of effect: {regimes['reason']}.")
+    if "reason" in story.summary["cell_types"]:
+        notes.append(f"By cell type: {story.summary['cell_types']['reason']}.")
     return notes
 
 
