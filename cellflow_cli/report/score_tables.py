@@ -175,7 +175,7 @@ def type_scores(scores: Scores, metric: str, summary: Mapping[str, Any]) -> Tabl
     first = metric if metric in metrics else metrics[0]
     lacking = {name: part["rows"]["model"][first] for name, part in found.items()}
     notes = [
-        f"{name}: no value of the model in {counted(entry['n_missing'], 'population')}; the first: {entry['reason']}."
+        f"{name}: no value in {counted(entry['n_missing'], 'population')}; the first: {entry['reason']}."
         for name, entry in lacking.items()
         if entry["n_missing"]
     ]
