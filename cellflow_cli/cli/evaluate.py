@@ -13,6 +13,7 @@ from cellflow_cli.cli._gate import FailIfWorseThan, GateMetric, bar, fail_if_wor
 
 if TYPE_CHECKING:
     from cellflow_cli.evaluation.scores import Scores
+    from cellflow_cli.model import Model
 
 _BEST = {"low": "↓", "high": "↑", "one": "→1"}
 _SPACES = {"flow": "Features of the flow", "genes": "Genes or markers"}
@@ -31,7 +32,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="MODEL",
-            help="Model folder, where PRED lacks the training summaries.",
+            help="Model folder that made PRED: for all baselines, and whether the population matters.",
             rich_help_panel=opt.INPUT,
         ),
     ] = None,
@@ -53,14 +54,8 @@ def evaluate(
     ] = 5,
     fail_if_worse_than: FailIfWorseThan = None,
     metric: GateMetric = None,
-    audit: Annotated[
-        bool,
-        typer.Option(
-            "--audit/--no-audit",
-            help="Score degenerate predictors, too, and flag the metrics that prefer one.",
-            rich_help_panel=opt.COMPUTE,
-        ),
-    ] = True,
+    ablation: opt.Ablation = None,
+    audit: opt.Audit = True,
     seed: opt.Seed = 0,
     device: opt.Device = "auto",
     force: opt.Force = False,
@@ -75,24 +70,32 @@ def evaluate(
     """
     from cellflow_cli.data.read import read
     from cellflow_cli.device import resolve
+    from cellflow_cli.errors import ConfigError
     from cellflow_cli.evaluation.provenance import read_provenance
     from cellflow_cli.evaluation.score import score
     from cellflow_cli.evaluation.scores import check_report
+    from cellflow_cli.model import Ablation
     from cellflow_cli.report.page import FILES
 
+    if ablation and model is None:
+        raise ConfigError("Expected `--model MODEL` beside `--ablation`, found none. Name the model folder.")
     check_report(output, force=force, holds=FILES)
     asked = opt.metric_names(metrics)
     gate = bar(fail_if_worse_than, metric, asked)
     where = resolve(device)
     prediction = read([predicted])
     provenance = read_provenance(prediction)
-    stored = _model_parts(model, provenance.facts.get("model_id")) if model else {}
+    trained = _trained(model, provenance.facts.get("model_id"), device) if model else None
+    stored: dict[str, Any] = (
+        {"transform": trained.transform, "summaries": trained.summaries} if trained else {}
+    )
+    further = Ablation(trained, prediction).rows if trained and ablation is not False else None
     measured = read([truth], features=provenance.spec.features)
     with _progress() as on_progress:
         scores = score(
             prediction, measured, **stored, metrics=asked, max_cells=max_cells, all_cells=all_cells,
             floor_splits=floor_splits, audit=audit, seed=seed, device=where, scale=scale,
-            on_progress=on_progress,
+            further=further, on_progress=on_progress,
         )  # fmt: skip
     made: dict[str, bytes] = {}
     if page:
@@ -135,8 +138,8 @@ def _page(
     )
 
 
-def _model_parts(folder: Path, model_id: str | None) -> dict[str, Any]:
-    """Transform and training summaries of the model folder that made the prediction.
+def _trained(folder: Path, model_id: str | None, device: str) -> "Model":
+    """The model that made the prediction.
 
     Raises:
         BundleError: If the folder is no model.
@@ -145,13 +148,13 @@ def _model_parts(folder: Path, model_id: str | None) -> dict[str, Any]:
     from cellflow_cli.errors import ConfigError
     from cellflow_cli.model import load
 
-    model = load(folder)
+    model = load(folder, device=device)
     if model_id is not None and model_id != model.id:
         raise ConfigError(
             f"Expected the model {model_id} that made the prediction, found {model.id} in `{folder}`. "
             "Choose its folder with `--model`, or predict again."
         )
-    return {"transform": model.transform, "summaries": model.summaries}
+    return model
 
 
 @contextmanager
@@ -227,7 +230,19 @@ def _sentences(scores: "Scores", summary: dict[str, Any]) -> list[str]:
     ]
     if texts:
         found.append(f"From doing nothing (0) to the floor (1), {metric}: {', '.join(texts)}")
+    if "rows" in summary["ablation"]:
+        found.append(_population(summary, metric))
     return found
+
+
+def _population(summary: dict[str, Any], metric: str) -> str:
+    """What the model scores when it is told another population."""
+    rows = {row: entry[metric] for row, entry in summary["ablation"]["rows"].items()}
+    own = summary["rows"]["model"][metric]["mean"]
+    values = {"own": own, **{row.removeprefix("model, "): entry["mean"] for row, entry in rows.items()}}
+    texts = [f"{what} {value:.4g}" for what, value in values.items() if value is not None]
+    better = [f"{e['k']} of {e['n']}" for e in rows.values()]
+    return f"Told a population, {metric}: {', '.join(texts)}; own better on {' and '.join(better)} groups"
 
 
 def _alarms(summary: dict[str, Any]) -> list[str]:

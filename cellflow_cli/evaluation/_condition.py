@@ -61,10 +61,18 @@ def _rows(pair: Aligned, n: int, other: Cells | str, job: Job) -> dict[str, Cell
     """Cells that each row predicts, or why it has none; the floor excepted."""
     drawn = some(pair.predicted, n, job.stream(pair.name, pair.condition.label, "predicted"))
     rows: dict[str, Cells | str] = {"model": job.files.of_prediction(drawn)}
+    rows |= {name: _further_cells(name, pair, drawn, job) for name in job.further}
     rows |= {name: _baseline_cells(name, pair, n, job) for name in job.baselines}
     if job.files.transform.kind == "pca":
         rows[DECODED] = other if isinstance(other, str) else job.files.decoded(other.flow)
     return rows
+
+
+def _further_cells(name: str, pair: Aligned, drawn: np.ndarray, job: Job) -> Cells | str:
+    try:
+        return job.files.decoded(job.further[name](pair, drawn, job.pairs))
+    except MetricError as error:
+        return str(error)
 
 
 def _baseline_cells(name: str, pair: Aligned, n: int, job: Job) -> Cells | str:

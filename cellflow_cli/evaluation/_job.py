@@ -1,8 +1,8 @@
 """What stays the same for all conditions of an evaluation, and what is read once per sample."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,23 @@ from cellflow_cli.evaluation._cells import Cells, Files
 from cellflow_cli.evaluation.align import Aligned
 from cellflow_cli.evaluation.floor import some
 from cellflow_cli.types import Condition
+
+
+class Further(Protocol):
+    """Another prediction of the same cells."""
+
+    def __call__(self, pair: Aligned, rows: np.ndarray, pairs: Sequence[Aligned]) -> Float[Tensor, "n d"]:
+        """Features of the flow of n predicted cells.
+
+        Args:
+            pair: The condition.
+            rows: The cells that are predicted anew, as rows of the prediction, shape [n].
+            pairs: All conditions.
+
+        Raises:
+            MetricError: If there is no such prediction; the message says why.
+        """
+        ...
 
 
 class SampleCells(NamedTuple):
@@ -48,6 +65,7 @@ class Job:
         metrics: Names.
         baselines: Built baselines by name.
         audit: Degenerate predictors by name.
+        further: Further predictions of the cells that the model's row is made of, by row.
         max_cells: Most cells on either side.
         all_cells: Whether all measured cells are compared, which leaves no floor.
         floor_splits: How many random splits the floor is the mean of.
@@ -62,6 +80,7 @@ class Job:
     metrics: tuple[str, ...]
     baselines: dict[str, Any]
     audit: dict[str, Any]
+    further: dict[str, "Further"]
     max_cells: int
     all_cells: bool
     floor_splits: int

@@ -34,10 +34,10 @@ def why_no_types(files: Files, key: str | None) -> str:
 
 
 def typed_job(job: Job) -> Job:
-    """The same job with fewer metrics and no audit; one metric at least, unless that compares conditions."""
+    """The same job with fewer metrics and rows; one metric at least, unless that compares conditions."""
     kept = tuple(name for name in METRICS if name in job.metrics)
     others = tuple(name for name in job.metrics if name != "discrimination")
-    return replace(job, metrics=kept or others[:1], audit={})
+    return replace(job, metrics=kept or others[:1], audit={}, further={})
 
 
 def typed_records(pair: Aligned, job: Job) -> Iterator[tuple[Any, ...]]:

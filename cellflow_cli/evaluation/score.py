@@ -1,6 +1,6 @@
 """A prediction, the baselines and the noise floor held against the truth, condition by condition."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anndata
@@ -15,7 +15,7 @@ from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import ConfigError, DataError, listed
 from cellflow_cli.evaluation._cells import Files
 from cellflow_cli.evaluation._condition import condition_records
-from cellflow_cli.evaluation._job import Job
+from cellflow_cli.evaluation._job import Further, Job
 from cellflow_cli.evaluation._types import typed_job, typed_records, why_no_types
 from cellflow_cli.evaluation.align import Alignment, align
 from cellflow_cli.evaluation.by_type import NOT_ASKED, TypeScores
@@ -37,6 +37,7 @@ def score(
     max_cells: int = 2500,
     all_cells: bool = False,
     floor_splits: int = 5,
+    further: Mapping[str, Further] | None = None,
     audit: bool = True,
     cell_types: bool = True,
     seed: int = 0,
@@ -64,6 +65,7 @@ def score(
         all_cells: Hold against all measured cells and not against half of them, as published tables
             often do; then no cells are left for the floor.
         floor_splits: Random splits that the floor is the mean of; each costs as much as one more row.
+        further: Rows of further predictions of the same cells, such as those of `model.Ablation`.
         audit: Score degenerate predictors, too (room `audit`), which no metric should prefer.
         cell_types: Score each cell type by itself, too, with the metrics of `_types.METRICS`, if the
             model was told the types.
@@ -98,6 +100,7 @@ def score(
         metrics=names,
         baselines={name: _baseline(name) for name in rivals},
         audit={name: Catalog("audit").load(name) for name in Catalog("audit").names()} if audit else {},
+        further=dict(further or {}),
         max_cells=max_cells,
         all_cells=all_cells,
         floor_splits=floor_splits,
@@ -206,6 +209,7 @@ def _settings(job: Job, provenance: Provenance) -> dict[str, Any]:
         "all_cells": job.all_cells,
         "floor_splits": 0 if job.all_cells else job.floor_splits,
         "audit": bool(job.audit),
+        "ablation": bool(job.further),
         "seed": job.seed,
         "scaled": job.scale is not None,
         "features": transform.features,

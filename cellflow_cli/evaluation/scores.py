@@ -13,6 +13,7 @@ from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import OutputError, listed
 from cellflow_cli.evaluation._lines import DECODED, Lines
 from cellflow_cli.evaluation._summary import better_than, by_group, over_groups
+from cellflow_cli.evaluation.ablation import ablation
 from cellflow_cli.evaluation.audit import audit
 from cellflow_cli.evaluation.by_type import TypeScores
 from cellflow_cli.evaluation.collapse import collapse
@@ -32,9 +33,9 @@ class Scores:
 
     Attributes:
         table: One line per sample, condition, row and metric, with the columns `COLUMNS`. `row` is
-            model, the name of a baseline, truth-decoded, floor, or `audit:NAME`; `value` is NaN where
-            `reason` says why it could not be computed; `n` is the number of cells on either side. A
-            further column `se` holds the standard error of the floor over its splits.
+            model, the name of a baseline, truth-decoded, floor, `audit:NAME` or one of `ablation.ROWS`;
+            `value` is NaN where `reason` says why it could not be computed; `n` is the number of cells on
+            either side. A further column `se` holds the standard error of the floor over its splits.
         metrics: Names of the metrics.
         baselines: Names of the baselines.
         by_type: The same for each cell type by itself.
@@ -69,7 +70,7 @@ class Scores:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Rows of every condition, in order; those of the audit are no contestants and left out."""
+        """Rows of every condition, in order; those of audit and ablation are no contestants and left out."""
         decoded = (DECODED,) if (self.table["row"] == DECODED).any() else ()
         return ("model", *self.baselines, *decoded, "floor")
 
@@ -97,6 +98,7 @@ class Scores:
                 that is covered (see `normalised`).
             regimes: Means by size of the real effect (see `regimes`).
             collapse: Variance of predicted over measured cells (see `collapse`).
+            ablation: Whether it matters whose population the model is told (see `ablation`).
             audit: Which metrics rank a degenerate predictor first (see `audit`).
             cell_types: The means of each cell type by itself (see `TypeScores.summary`).
             groups: For each group, row and metric the mean over its conditions.
@@ -117,6 +119,7 @@ class Scores:
             "intervals": {name: intervals(lines, name, best, seed) for name in self.baselines},
             "normalised": normalised(lines, [row for row in self.rows if row != "floor"], best),
             "regimes": regimes(lines, self.rows, self.metrics),
+            "ablation": ablation(lines, best, seed),
             "collapse": collapse(lines, self.settings.get("prediction", {}).get("fraction_clipped")),
             "audit": audit(lines, best),
             "cell_types": self.by_type.summary(self.rows),

@@ -77,6 +77,8 @@ def command(settings: Mapping[str, Any], inputs: Inputs, metric: str = "") -> st
         words.append("--scale" if settings["scaled"] else "--no-scale")
     if settings.get("all_cells"):
         words.append("--all-cells")
+    if inputs.model is not None and settings.get("ablation") is False:
+        words.append("--no-ablation")
     if settings.get("audit") is False:
         words.append("--no-audit")
     for name in ("max_cells", "floor_splits", "seed"):
