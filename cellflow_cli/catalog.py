@@ -116,4 +116,5 @@ _CONSTANTS = {
     "methods": "METHOD",
     "baselines": "BASELINE",
     "export": "TARGET",
+    "audit": "PREDICTOR",
 }

@@ -11,7 +11,10 @@ from cellflow_cli.catalog import Catalog, Choice, Entry
 from cellflow_cli.embedders.knn_graph import KnnGraphConfig
 from cellflow_cli.errors import ConfigError
 
-ROOMS = ("methods", "metrics", "couplings", "embedders", "conditions", "baselines", "definitions", "export")
+ROOMS = (
+    *("methods", "metrics", "couplings", "embedders", "conditions"),
+    *("baselines", "audit", "definitions", "export"),
+)
 
 
 @pytest.mark.parametrize("room", ROOMS)

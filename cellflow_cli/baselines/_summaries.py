@@ -1,7 +1,7 @@
 """What baselines know of the training part: moments and a few cells of each population."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ class Summaries:
             in a light version.
         offsets: Cells of population i are rows `offsets[i]` to `offsets[i + 1]`, shape [p + 1].
         types: Means per cell type; None where the training data named no types.
+        codes: Position in `types.names` of the type of each kept cell, shape [s]; none where there are no
+            types, or in a light version.
     """
 
     samples: tuple[tuple[str, ...], ...]
@@ -44,6 +46,7 @@ class Summaries:
     cells: Float[Tensor, "s d"]
     offsets: Int[Tensor, " p1"]
     types: TypeMeans | None = None
+    codes: Int[Tensor, " s"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
     def __post_init__(self) -> None:
         p, d = self.mean.shape
@@ -60,6 +63,7 @@ class Summaries:
             or self.scale.shape != (d,)
             or len(self.offsets) != p + 1
             or (self.types is not None and self.types.mean.shape[::2] != (p, d))
+            or len(self.codes) not in (0, len(self.cells))
         ):
             raise ValueError("summaries of different numbers of populations or features")
 
@@ -73,6 +77,10 @@ class Summaries:
         """Groups that were trained on, sorted."""
         return tuple(sorted(set(self.groups)))
 
+    def codes_of(self, position: int) -> Int[Tensor, " k"]:
+        """Types of the cells of `cells_of`, shape [k]; none where they are not known."""
+        return self.codes[int(self.offsets[position]) : int(self.offsets[position + 1])]
+
     def cells_of(self, position: int) -> Float[Tensor, "k d"]:
         """The kept cells of one population, shape [k, d]; none in a light version."""
         return self.cells[int(self.offsets[position]) : int(self.offsets[position + 1])]
@@ -84,7 +92,8 @@ class Summaries:
 
     def light(self) -> "Summaries":
         """The same without cells: small enough to travel inside a prediction file."""
-        return replace(self, cells=self.cells[:0], offsets=torch.zeros_like(self.offsets))
+        none = torch.zeros_like(self.offsets)
+        return replace(self, cells=self.cells[:0], codes=self.codes[:0], offsets=none)
 
     def to_json(self) -> dict[str, Any]:
         """Names and conditions, for a JSON file; the numbers are in `arrays`."""
@@ -107,6 +116,7 @@ class Summaries:
             "std",
             "scale",
             *(("cells", "offsets") if len(self.cells) else ()),
+            *(("codes",) if len(self.codes) else ()),
         )
         own = {name: getattr(self, name).numpy().copy() for name in names}
         return own if self.types is None else {**own, **self.types.arrays()}
@@ -155,6 +165,7 @@ class Summaries:
             cells=_tensor(arrays.get("cells", np.zeros((0, d))), torch.float32),
             offsets=_tensor(arrays.get("offsets", np.zeros(p + 1)), torch.int64),
             types=TypeMeans.from_parts(json["cell_types"], arrays) if json.get("cell_types") else None,
+            codes=_tensor(arrays.get("codes", np.zeros(0)), torch.int64),
         )
 
 
@@ -186,7 +197,8 @@ def summarise(
         source.append(position)
     populations = [*controls, *(pair.target for pair in pairs)]
     cells = [population.cells.detach().cpu() for population in populations]
-    kept = [_some_rows(c, n_cells, rng) for c in cells]
+    rows = [_some_rows(len(c), n_cells, rng) for c in cells]
+    hot = [population.node_features.detach().cpu() for population in populations] if cell_types else []
     return Summaries(
         samples=tuple(population.sample for population in populations),
         groups=tuple(population.group for population in populations),
@@ -196,9 +208,12 @@ def summarise(
         mean=torch.stack([c.double().mean(0) for c in cells]),
         std=torch.stack([_std(c.double()) for c in cells]),
         scale=torch.as_tensor(scale).detach().cpu().double(),
-        cells=torch.cat(kept).float(),
-        offsets=torch.tensor([0, *(len(k) for k in kept)], dtype=torch.int64).cumsum(0),
+        cells=torch.cat([c[kept] for c, kept in zip(cells, rows, strict=True)]).float(),
+        offsets=torch.tensor([0, *(len(kept) for kept in rows)], dtype=torch.int64).cumsum(0),
         types=type_means(populations, cell_types) if cell_types else None,
+        codes=torch.cat([h[kept].argmax(1) for h, kept in zip(hot, rows, strict=True)])
+        if hot
+        else torch.zeros(0, dtype=torch.int64),
     )
 
 
@@ -206,10 +221,8 @@ def _same(a: Population, b: Population) -> bool:
     return a is b or (a.sample == b.sample and a.group == b.group and torch.equal(a.cells, b.cells))
 
 
-def _some_rows(cells: Float[Tensor, "n d"], n_cells: int, rng: torch.Generator) -> Float[Tensor, "k d"]:
-    if len(cells) <= n_cells:
-        return cells
-    return cells[torch.randperm(len(cells), generator=rng)[:n_cells].sort().values]
+def _some_rows(n: int, n_cells: int, rng: torch.Generator) -> Int[Tensor, " k"]:
+    return torch.arange(n) if n <= n_cells else torch.randperm(n, generator=rng)[:n_cells].sort().values
 
 
 def _std(cells: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:

@@ -117,6 +117,24 @@ AllCells = Annotated[
     ),
 ]
 
+Ablation = Annotated[
+    bool | None,
+    typer.Option(
+        "--ablation/--no-ablation",
+        help="Tell the model another sample's control population, and the average one.",
+        show_default="yes with --model",
+        rich_help_panel=COMPUTE,
+    ),
+]
+Audit = Annotated[
+    bool,
+    typer.Option(
+        "--audit/--no-audit",
+        help="Score degenerate predictors, too, and flag the metrics that prefer one.",
+        rich_help_panel=COMPUTE,
+    ),
+]
+
 
 def metrics_option(default: str) -> Any:
     """The option that names metrics; `default` is what help says of leaving it out."""

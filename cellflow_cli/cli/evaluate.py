@@ -10,9 +10,11 @@ import typer
 from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import _other_tools as other
 from cellflow_cli.cli import console
+from cellflow_cli.cli._gate import FailIfWorseThan, GateMetric, bar, fail_if_worse
 
 if TYPE_CHECKING:
     from cellflow_cli.evaluation.scores import Scores
+    from cellflow_cli.model import Model
 
 _BEST = {"low": "↓", "high": "↑", "one": "→1"}
 _SPACES = {"flow": "Features of the flow", "genes": "Genes or markers"}
@@ -33,7 +35,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="MODEL",
-            help="Model folder, where PRED lacks the training summaries.",
+            help="Model folder that made PRED: for all baselines, and whether the population matters.",
             rich_help_panel=opt.INPUT,
         ),
     ] = None,
@@ -54,6 +56,10 @@ def evaluate(
             min=1, help="Random splits that the noise floor is averaged over.", rich_help_panel=opt.COMPUTE
         ),
     ] = 5,
+    fail_if_worse_than: FailIfWorseThan = None,
+    metric: GateMetric = None,
+    ablation: opt.Ablation = None,
+    audit: opt.Audit = True,
     seed: opt.Seed = 0,
     device: opt.Device = "auto",
     force: opt.Force = False,
@@ -88,29 +94,40 @@ def evaluate(
     options = other.given(locals())
     from cellflow_cli.data.read import read
     from cellflow_cli.device import resolve
+    from cellflow_cli.errors import ConfigError
     from cellflow_cli.evaluation.conventions import is_foreign
     from cellflow_cli.evaluation.provenance import read_provenance
     from cellflow_cli.evaluation.score import score
     from cellflow_cli.evaluation.scores import check_report
+    from cellflow_cli.model import Ablation
     from cellflow_cli.report.page import FILES
 
+    if ablation and model is None:
+        raise ConfigError("Expected `--model MODEL` beside `--ablation`, found none. Name the model folder.")
     check_report(output, force=force, holds=FILES)
     asked, others = opt.metric_names(metrics), opt.definition_names(definitions)
+    gate = bar(fail_if_worse_than, metric, asked)
     where = resolve(device)
     prediction = read([predicted])
-    stored = {}
+    trained = None
     if is_foreign(prediction) and (options or model):
+        if ablation:
+            raise ConfigError("Expected a prediction of `cellflow predict` with `--ablation`, found another.")
         prediction, measured = other.adopted(prediction, truth, model, options, seed)
     else:
         provenance = read_provenance(prediction)
         other.refuse(options, provenance.spec)
-        stored = _model_parts(model, provenance.facts.get("model_id")) if model else {}
+        trained = _trained(model, provenance.facts.get("model_id"), device) if model else None
         measured = read([truth], features=provenance.spec.features)
+    stored: dict[str, Any] = (
+        {"transform": trained.transform, "summaries": trained.summaries} if trained else {}
+    )
+    further = Ablation(trained, prediction).rows if trained and ablation is not False else None
     with _progress() as on_progress:
         scores = score(
             prediction, measured, **stored, metrics=asked, definitions=others, max_cells=max_cells,
-            all_cells=all_cells, floor_splits=floor_splits, seed=seed, device=where, scale=scale,
-            on_progress=on_progress,
+            all_cells=all_cells, floor_splits=floor_splits, audit=audit, seed=seed, device=where, scale=scale,
+            further=further, on_progress=on_progress,
         )  # fmt: skip
     made: dict[str, bytes] = {}
     if page:
@@ -124,10 +141,12 @@ def evaluate(
     if page:
         console.say(f"Open {output / 'report.html'} in a browser")
     if as_json:
-        names = ("scores.csv", "summary.json", *made)
+        names = (*scores.files, *made)
         console.emit_json({**summary, "files": [str(output / name) for name in names]})
     if asked:
         _fail_if_missing(scores, asked, output)
+    if gate:
+        fail_if_worse(scores, *gate, output)
 
 
 def _page(
@@ -156,8 +175,8 @@ def _page(
     )
 
 
-def _model_parts(folder: Path, model_id: str | None) -> dict[str, Any]:
-    """Transform and training summaries of the model folder that made the prediction.
+def _trained(folder: Path, model_id: str | None, device: str) -> "Model":
+    """The model that made the prediction.
 
     Raises:
         BundleError: If the folder is no model.
@@ -166,13 +185,13 @@ def _model_parts(folder: Path, model_id: str | None) -> dict[str, Any]:
     from cellflow_cli.errors import ConfigError
     from cellflow_cli.model import load
 
-    model = load(folder)
+    model = load(folder, device=device)
     if model_id is not None and model_id != model.id:
         raise ConfigError(
             f"Expected the model {model_id} that made the prediction, found {model.id} in `{folder}`. "
             "Choose its folder with `--model`, or predict again."
         )
-    return {"transform": model.transform, "summaries": model.summaries}
+    return model
 
 
 @contextmanager
@@ -195,6 +214,8 @@ def _progress() -> Iterator[Callable[[int, int, str], None]]:
 
 def _show(scores: "Scores", summary: dict[str, Any], output: Path) -> None:
     """Tables of means over groups, comparisons, remarks, and where the files are."""
+    from cellflow_cli.evaluation.audit import remark as audit_remark
+
     n_groups, n = len(summary["groups"]), summary["n_cells"]
     sizes = f"{n['min']}" if n["min"] == n["max"] else f"{n['min']} to {n['max']}"
     title = (
@@ -211,7 +232,12 @@ def _show(scores: "Scores", summary: dict[str, Any], output: Path) -> None:
         _show_metrics(scores, summary, theirs, f"As {origin} defines them")
     for sentence in _sentences(scores, summary):
         console.say(sentence)
-    for remark in (*_alarms(summary), *_reasons(scores, summary), *scores.warnings):
+    for remark in (
+        *_alarms(summary),
+        *filter(None, [audit_remark(summary["audit"])]),
+        *_reasons(scores, summary),
+        *scores.warnings,
+    ):
         console.say(remark, style="yellow")
     console.say(f"Scores in {output / 'scores.csv'}, summary in {output / 'summary.json'}")
 
@@ -245,7 +271,19 @@ def _sentences(scores: "Scores", summary: dict[str, Any]) -> list[str]:
     ]
     if texts:
         found.append(f"From doing nothing (0) to the floor (1), {metric}: {', '.join(texts)}")
+    if "rows" in summary["ablation"]:
+        found.append(_population(summary, metric))
     return found
+
+
+def _population(summary: dict[str, Any], metric: str) -> str:
+    """What the model scores when it is told another population."""
+    rows = {row: entry[metric] for row, entry in summary["ablation"]["rows"].items()}
+    own = summary["rows"]["model"][metric]["mean"]
+    values = {"own": own, **{row.removeprefix("model, "): entry["mean"] for row, entry in rows.items()}}
+    texts = [f"{what} {value:.4g}" for what, value in values.items() if value is not None]
+    better = [f"{e['k']} of {e['n']}" for e in rows.values()]
+    return f"Told a population, {metric}: {', '.join(texts)}; own better on {' and '.join(better)} groups"
 
 
 def _alarms(summary: dict[str, Any]) -> list[str]:

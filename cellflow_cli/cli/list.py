@@ -8,7 +8,10 @@ from cellflow_cli.cli import console
 from cellflow_cli.cli._options import Json
 from cellflow_cli.errors import ConfigError, nearest
 
-ROOMS = ("methods", "metrics", "couplings", "embedders", "conditions", "baselines", "definitions", "export")
+ROOMS = (
+    *("methods", "metrics", "couplings", "embedders", "conditions"),
+    *("baselines", "audit", "definitions", "export"),
+)
 
 
 def list_entries(
@@ -17,7 +20,7 @@ def list_entries(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List methods, metrics, couplings, embedders, condition encoders, baselines, definitions or export targets.
+    """List what can be named: methods, metrics, embedders, baselines and so on.
 
     Definitions are what other projects mean by their metrics; asked for by name, each of these is listed.
     """

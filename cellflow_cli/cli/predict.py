@@ -75,8 +75,8 @@ def predict(
     population: Annotated[
         str,
         typer.Option(
-            metavar="own|other",
-            help="Whose control population the model is told; `other` checks whether it matters.",
+            metavar="own|other|average",
+            help="Whose control population the model is told; the others check whether it matters.",
             rich_help_panel=opt.MODEL,
         ),
     ] = "own",

@@ -97,8 +97,8 @@ class PopulationReader:
             group=rows.group,
             condition=rows.condition,
             cells=torch.from_numpy(cells).to(self.device),
-            node_features=self._node_features(rows),
-            covariates=self._covariates(rows),
+            node_features=self.node_features(rows),
+            covariates=self.covariates(rows),
         )
 
     def pairs(self, table: PopulationTable, groups: Sequence[str]) -> list[PopulationPair]:
@@ -118,7 +118,8 @@ class PopulationReader:
             )
         return pairs
 
-    def _node_features(self, rows: PopulationRows) -> Float[Tensor, "n q"]:
+    def node_features(self, rows: PopulationRows) -> Float[Tensor, "n q"]:
+        """One-hot cell types, shape [n, q]; q is zero without a cell-type column."""
         key = self.spec.cell_type_key
         if key is None:
             return torch.zeros(len(rows.rows), 0, device=self.device)
@@ -126,7 +127,8 @@ class PopulationReader:
         hot = np.eye(len(self.vocabulary.cell_types), dtype=np.float32)[codes]
         return torch.from_numpy(hot).to(self.device)
 
-    def _covariates(self, rows: PopulationRows) -> Float[Tensor, " v"]:
+    def covariates(self, rows: PopulationRows) -> Float[Tensor, " v"]:
+        """One-hot facts of the sample, shape [v]."""
         parts = []
         for key, known in self.vocabulary.covariates.items():
             codes = np.unique(self._codes(key, rows.rows, known))

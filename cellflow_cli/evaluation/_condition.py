@@ -8,6 +8,7 @@ import torch
 
 from cellflow_cli.baselines import BaselineInput
 from cellflow_cli.errors import MetricError
+from cellflow_cli.evaluation._audit import UNDAMAGED, audit_cells
 from cellflow_cli.evaluation._cells import Cells
 from cellflow_cli.evaluation._job import Job
 from cellflow_cli.evaluation._lines import DECODED
@@ -32,12 +33,15 @@ def condition_records(pair: Aligned, job: Job) -> list[tuple[Any, ...]]:
     n = min(n_measured, job.max_cells, len(pair.predicted), len(pair.control) or len(pair.predicted))
     splits = _splits(pair, n, job)
     target, other = job.files.of_truth(splits[0].target), _other(splits[0], job)
+    rows = _rows(pair, n, other, job) | audit_cells(pair, other, job)
+    values = {row: _values(cells, target, pair, job) for row, cells in rows.items()}
+    floor = _values(other, target, pair, job)
+    if job.audit:
+        values[UNDAMAGED] = values.get(DECODED, floor)
     found = []
-    for row, cells in _rows(pair, n, other, job).items():
-        found += _lines(
-            pair, row, n, {k: (v, math.nan) for k, v in _values(cells, target, pair, job).items()}
-        )
-    return found + _lines(pair, "floor", n, _floor(splits, target, other, pair, job))
+    for row, of_row in values.items():
+        found += _lines(pair, row, n, {k: (v, math.nan) for k, v in of_row.items()})
+    return found + _lines(pair, "floor", n, _floor(floor, splits[1:], pair, job))
 
 
 def _splits(pair: Aligned, n: int, job: Job) -> list[_Split]:
@@ -57,10 +61,18 @@ def _rows(pair: Aligned, n: int, other: Cells | str, job: Job) -> dict[str, Cell
     """Cells that each row predicts, or why it has none; the floor excepted."""
     drawn = some(pair.predicted, n, job.stream(pair.name, pair.condition.label, "predicted"))
     rows: dict[str, Cells | str] = {"model": job.files.of_prediction(drawn)}
+    rows |= {name: _further_cells(name, pair, drawn, job) for name in job.further}
     rows |= {name: _baseline_cells(name, pair, n, job) for name in job.baselines}
     if job.files.transform.kind == "pca":
         rows[DECODED] = other if isinstance(other, str) else job.files.decoded(other.flow)
     return rows
+
+
+def _further_cells(name: str, pair: Aligned, drawn: np.ndarray, job: Job) -> Cells | str:
+    try:
+        return job.files.decoded(job.further[name](pair, drawn, job.pairs))
+    except MetricError as error:
+        return str(error)
 
 
 def _baseline_cells(name: str, pair: Aligned, n: int, job: Job) -> Cells | str:
@@ -72,7 +84,7 @@ def _baseline_cells(name: str, pair: Aligned, n: int, job: Job) -> Cells | str:
         control=control.flow,
         sample=pair.name,
         condition=pair.condition,
-        population=sample.control.flow,
+        population=sample.population,
         cell_types=None if sample.cell_types is None else sample.cell_types[:n],
     )
     if not n:
@@ -86,11 +98,11 @@ def _baseline_cells(name: str, pair: Aligned, n: int, job: Job) -> Cells | str:
 
 
 def _floor(
-    splits: list[_Split], target: Cells, other: Cells | str, pair: Aligned, job: Job
+    first: dict[str, MetricValue], further: list[_Split], pair: Aligned, job: Job
 ) -> dict[str, tuple[MetricValue, float]]:
     """Mean over splits and its standard error for each metric; the first split is that of all rows."""
-    values = [_values(other, target, pair, job)]
-    for split in splits[1:]:
+    values = [first]
+    for split in further:
         values.append(_values(_other(split, job), job.files.of_truth(split.target), pair, job))
     return {metric: averaged([v[metric] for v in values]) for metric in job.metrics}
 
@@ -100,8 +112,9 @@ def _values(cells: Cells | str, target: Cells, pair: Aligned, job: Job) -> dict[
         return dict.fromkeys(job.metrics, MetricValue(None, cells))
     if not len(target.flow):
         return dict.fromkeys(job.metrics, MetricValue(None, "fewer than two measured cells: no halves"))
-    control, _, means = job.sample(pair)
-    others = [mean for condition, mean in means.items() if condition != pair.condition]
+    sample = job.sample(pair)
+    control = sample.control
+    others = [mean for condition, mean in sample.means.items() if condition != pair.condition]
     comparison = Comparison(
         predicted=job.scaled(cells.flow), target=job.scaled(target.flow), control=job.scaled(control.flow),
         predicted_genes=cells.genes, target_genes=target.genes, control_genes=control.genes,

@@ -1,8 +1,8 @@
 """What stays the same for all conditions of an evaluation, and what is read once per sample."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -26,16 +26,35 @@ class MeanCell(NamedTuple):
     genes: Float64[Tensor, " g"]
 
 
+class Further(Protocol):
+    """Another prediction of the same cells."""
+
+    def __call__(self, pair: Aligned, rows: np.ndarray, pairs: Sequence[Aligned]) -> Float[Tensor, "n d"]:
+        """Features of the flow of n predicted cells.
+
+        Args:
+            pair: The condition.
+            rows: The cells that are predicted anew, as rows of the prediction, shape [n].
+            pairs: All conditions.
+
+        Raises:
+            MetricError: If there is no such prediction; the message says why.
+        """
+        ...
+
+
 class SampleCells(NamedTuple):
     """What all conditions of a sample share.
 
     Attributes:
-        control: Control cells in random order, at most `max_cells`.
+        control: Control cells in random order, at most `max_cells`; of one type where one is scored.
+        population: Flow features of control cells of all types, shape [k, d].
         cell_types: Type of each of them; None where the file does not say.
         means: Mean measured cell under each condition; empty if no metric asks for them.
     """
 
     control: Cells
+    population: Float[Tensor, "k d"]
     cell_types: tuple[str, ...] | None
     means: Mapping[Condition, MeanCell]
 
@@ -52,6 +71,8 @@ class Job:
         scale: Flow features are divided by it, shape [d]; None leaves them as they are.
         metrics: Names.
         baselines: Built baselines by name.
+        audit: Degenerate predictors by name.
+        further: Further predictions of the cells that the model's row is made of, by row.
         max_cells: Most cells on either side.
         all_cells: Whether all measured cells are compared, which leaves no floor.
         floor_splits: How many random splits the floor is the mean of.
@@ -65,11 +86,15 @@ class Job:
     scale: Float[Tensor, " d"] | None
     metrics: tuple[str, ...]
     baselines: dict[str, Any]
+    audit: dict[str, Any]
+    further: dict[str, "Further"]
     max_cells: int
     all_cells: bool
     floor_splits: int
     seed: int
-    _samples: dict[tuple[str, ...], SampleCells] = field(default_factory=dict, init=False, repr=False)
+    _samples: dict[tuple[tuple[str, ...], str | None], SampleCells] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def stream(self, *names: object) -> torch.Generator:
         """The generator of one purpose."""
@@ -80,17 +105,23 @@ class Job:
         return flow.double() if self.scale is None else flow.double() / self.scale
 
     def sample(self, pair: Aligned) -> SampleCells:
-        """Cells of the sample that `pair` is of."""
-        if pair.sample not in self._samples:
-            self._samples.clear()  # pairs come sorted by sample: one sample in memory is enough
-            self._samples[pair.sample] = self._read(pair)
-        return self._samples[pair.sample]
+        """Cells of the sample that `pair` is of, and of its type if it has one."""
+        key = (pair.sample, pair.cell_type)
+        if key not in self._samples:
+            if any(sample != pair.sample for sample, _ in self._samples):
+                self._samples.clear()  # pairs come sorted by sample: one sample in memory is enough
+            self._samples[key] = self._read(pair)
+        return self._samples[key]
 
     def _read(self, pair: Aligned) -> SampleCells:
         rows = some(pair.control, self.max_cells, self.stream(pair.name, "control"))
         load = self.files.of_truth if pair.control_in_truth else self.files.of_prediction
         source = self.files.truth if pair.control_in_truth else self.files.predicted
-        return SampleCells(load(rows), self._types(source.obs, rows), self._means(pair))
+        control = load(rows)
+        population = control.flow
+        if pair.population is not None:
+            population = load(some(pair.population, self.max_cells, self.stream(pair.name, "control"))).flow
+        return SampleCells(control, population, self._types(source.obs, rows), self._means(pair))
 
     def _types(self, obs: Any, rows: np.ndarray) -> tuple[str, ...] | None:
         key = self.cell_type_key

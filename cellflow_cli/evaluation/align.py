@@ -27,6 +27,8 @@ class Aligned:
         predicted: Rows of the prediction, shape [n].
         target: Rows of the truth, shape [m].
         control: Rows of the controls, shape [k]; none if neither file has any.
+        cell_type: The type that all cells are of; None for all types together.
+        population: Rows of all controls of the sample, whatever their type; None if `control` are all.
         control_in_truth: True where `control` are rows of the truth, because the prediction has none.
     """
 
@@ -36,6 +38,8 @@ class Aligned:
     predicted: np.ndarray = field(repr=False)
     target: np.ndarray = field(repr=False)
     control: np.ndarray = field(repr=False)
+    cell_type: str | None = None
+    population: np.ndarray | None = field(default=None, repr=False)
     control_in_truth: bool = False
 
     @property

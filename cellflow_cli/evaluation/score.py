@@ -1,6 +1,6 @@
 """A prediction, the baselines and the noise floor held against the truth, condition by condition."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anndata
@@ -16,8 +16,10 @@ from cellflow_cli.definitions import find, metrics_of
 from cellflow_cli.errors import ConfigError, DataError, listed
 from cellflow_cli.evaluation._cells import Files
 from cellflow_cli.evaluation._condition import condition_records
-from cellflow_cli.evaluation._job import Job
+from cellflow_cli.evaluation._job import Further, Job
+from cellflow_cli.evaluation._types import typed_job, typed_records, why_no_types
 from cellflow_cli.evaluation.align import Alignment, align
+from cellflow_cli.evaluation.by_type import NOT_ASKED, TypeScores
 from cellflow_cli.evaluation.provenance import Provenance, read_provenance
 from cellflow_cli.evaluation.scores import Scores
 
@@ -37,6 +39,9 @@ def score(
     max_cells: int = 2500,
     all_cells: bool = False,
     floor_splits: int = 5,
+    further: Mapping[str, Further] | None = None,
+    audit: bool = True,
+    cell_types: bool = True,
     seed: int = 0,
     device: torch.device | None = None,
     scale: bool | None = None,
@@ -63,6 +68,10 @@ def score(
         all_cells: Hold against all measured cells and not against half of them, as published tables
             often do; then no cells are left for the floor.
         floor_splits: Random splits that the floor is the mean of; each costs as much as one more row.
+        further: Rows of further predictions of the same cells, such as those of `model.Ablation`.
+        audit: Score degenerate predictors, too (room `audit`), which no metric should prefer.
+        cell_types: Score each cell type by itself, too, with the metrics of `_types.METRICS`, if the
+            model was told the types.
         seed: For the subsamples.
         device: Where metrics are computed (exact transport stays on the CPU); default: the CPU.
         scale: Divide flow features by their training spread; default: yes unless they are components.
@@ -93,21 +102,32 @@ def score(
         scale=_scale(transform, summaries, device) if scaled else None,
         metrics=names,
         baselines={name: _baseline(name) for name in rivals},
+        audit={name: Catalog("audit").load(name) for name in Catalog("audit").names()} if audit else {},
+        further=dict(further or {}),
         max_cells=max_cells,
         all_cells=all_cells,
         floor_splits=floor_splits,
         seed=seed,
     )
     seen = _seen(alignment, provenance, summaries)
-    records = []
+    typed = typed_job(job)
+    no_types = why_no_types(job.files, job.cell_type_key) if cell_types else NOT_ASKED
+    records: list[Any] = []
+    of_types: list[Any] = []
     for done, pair in enumerate(alignment.pairs):
         if on_progress:
             on_progress(done, len(alignment.pairs), f"{pair.name}, {pair.condition.label}")
         records += condition_records(pair, job)
+        of_types += [] if no_types else typed_records(pair, typed)
     if on_progress:
         on_progress(len(alignment.pairs), len(alignment.pairs), "")
     return Scores(
         table=pd.DataFrame(records, columns=[*Scores.COLUMNS, "se"]),
+        by_type=TypeScores(
+            table=pd.DataFrame(of_types, columns=["cell_type", *Scores.COLUMNS, "se"]),
+            metrics=typed.metrics,
+            reason=no_types,
+        ),
         metrics=names,
         baselines=rivals,
         settings={**_settings(job, provenance), "definitions": list(dict.fromkeys(definitions))},
@@ -201,6 +221,8 @@ def _settings(job: Job, provenance: Provenance) -> dict[str, Any]:
         "max_cells": job.max_cells,
         "all_cells": job.all_cells,
         "floor_splits": 0 if job.all_cells else job.floor_splits,
+        "audit": bool(job.audit),
+        "ablation": bool(job.further),
         "seed": job.seed,
         "scaled": job.scale is not None,
         "features": transform.features,

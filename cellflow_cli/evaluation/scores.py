@@ -13,6 +13,9 @@ from cellflow_cli.definitions import described, find, origin_of
 from cellflow_cli.errors import OutputError, listed
 from cellflow_cli.evaluation._lines import DECODED, Lines
 from cellflow_cli.evaluation._summary import better_than, by_group, over_groups
+from cellflow_cli.evaluation.ablation import ablation
+from cellflow_cli.evaluation.audit import audit
+from cellflow_cli.evaluation.by_type import TypeScores
 from cellflow_cli.evaluation.collapse import collapse
 from cellflow_cli.evaluation.intervals import intervals
 from cellflow_cli.evaluation.normalised import normalised
@@ -20,6 +23,7 @@ from cellflow_cli.evaluation.regimes import regimes
 from cellflow_cli.files import check_writable, replaced_folder
 
 TABLE_FILE = "scores.csv"
+TYPE_FILE = "scores_by_type.csv"
 SUMMARY_FILE = "summary.json"
 
 
@@ -29,11 +33,12 @@ class Scores:
 
     Attributes:
         table: One line per sample, condition, row and metric, with the columns `COLUMNS`. `row` is
-            model, the name of a baseline, truth-decoded, or floor; `value` is NaN where `reason` says
-            why it could not be computed; `n` is the number of cells on either side. A further column
-            `se` holds the standard error of the floor over its splits.
+            model, the name of a baseline, truth-decoded, floor, `audit:NAME` or one of `ablation.ROWS`;
+            `value` is NaN where `reason` says why it could not be computed; `n` is the number of cells on
+            either side. A further column `se` holds the standard error of the floor over its splits.
         metrics: Names of the metrics.
         baselines: Names of the baselines.
+        by_type: The same for each cell type by itself.
         settings: What the numbers depend on: cells, seed, scaling, features, the model.
         only_predicted: Predicted populations without measured cells.
         only_truth: Measured populations of predicted samples without prediction.
@@ -56,6 +61,7 @@ class Scores:
     table: pd.DataFrame
     metrics: tuple[str, ...]
     baselines: tuple[str, ...]
+    by_type: TypeScores = field(default_factory=TypeScores)
     settings: dict[str, Any] = field(default_factory=dict)
     only_predicted: tuple[str, ...] = ()
     only_truth: tuple[str, ...] = ()
@@ -64,9 +70,14 @@ class Scores:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Rows of every condition, in order."""
+        """Rows of every condition, in order; those of audit and ablation are no contestants and left out."""
         decoded = (DECODED,) if (self.table["row"] == DECODED).any() else ()
         return ("model", *self.baselines, *decoded, "floor")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files that `save` writes."""
+        return (TABLE_FILE, *(() if self.by_type.table.empty else (TYPE_FILE,)), SUMMARY_FILE)
 
     @property
     def unmatched(self) -> dict[str, list[str]]:
@@ -87,6 +98,9 @@ class Scores:
                 that is covered (see `normalised`).
             regimes: Means by size of the real effect (see `regimes`).
             collapse: Variance of predicted over measured cells (see `collapse`).
+            ablation: Whether it matters whose population the model is told (see `ablation`).
+            audit: Which metrics rank a degenerate predictor first (see `audit`).
+            cell_types: The means of each cell type by itself (see `TypeScores.summary`).
             groups: For each group, row and metric the mean over its conditions.
             metrics: For each metric its definition, best value, space, and the project that it is
                 reproduced from (None for ours).
@@ -106,7 +120,10 @@ class Scores:
             "intervals": {name: intervals(lines, name, best, seed) for name in self.baselines},
             "normalised": normalised(lines, [row for row in self.rows if row != "floor"], best),
             "regimes": regimes(lines, self.rows, self.metrics),
+            "ablation": ablation(lines, best, seed),
             "collapse": collapse(lines, self.settings.get("prediction", {}).get("fraction_clipped")),
+            "audit": audit(lines, best),
+            "cell_types": self.by_type.summary(self.rows),
             "groups": by_group(lines, self.rows, self.metrics),
             "metrics": {
                 name: {
@@ -137,7 +154,7 @@ class Scores:
         further: Mapping[str, bytes] | None = None,
         holds: Collection[str] = (),
     ) -> None:
-        """Write `scores.csv` and `summary.json` into a new folder; it appears whole or not at all.
+        """Write the tables of scores and `summary.json` into a new folder; it appears whole or not at all.
 
         Args:
             folder: Where to; folders above it are made.
@@ -154,6 +171,8 @@ class Scores:
         summary = json.dumps(self.summary(), indent=2, ensure_ascii=False, allow_nan=False)
         with replaced_folder(Path(folder), force=force) as temporary:
             self.table.to_csv(temporary / TABLE_FILE, index=False)
+            if TYPE_FILE in self.files:
+                self.by_type.table.to_csv(temporary / TYPE_FILE, index=False)
             (temporary / SUMMARY_FILE).write_text(f"{summary}\n", encoding="utf-8")
             for name, content in further.items():
                 (temporary / name).write_bytes(content)
@@ -176,7 +195,7 @@ def check_report(folder: Path, *, force: bool, holds: Collection[str] = ()) -> N
         raise OutputError(
             f"Expected a folder for the report, found the file `{folder}`. Choose another `--output`."
         )
-    known = {TABLE_FILE, SUMMARY_FILE, *holds}
+    known = {TABLE_FILE, SUMMARY_FILE, TYPE_FILE, *holds}
     foreign = sorted(path.name for path in folder.glob("*") if path.name not in known)
     if foreign:
         raise OutputError(

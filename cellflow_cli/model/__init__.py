@@ -1,5 +1,6 @@
 """Trained models: learn, keep, load, predict."""
 
+from cellflow_cli.model._ablation import Ablation
 from cellflow_cli.model._model import Model, load
 from cellflow_cli.model._predict import Prediction, predict, prediction
 from cellflow_cli.model._request import PredictionRequest, requested_conditions
@@ -7,6 +8,7 @@ from cellflow_cli.model._train import Plan, plan, train
 from cellflow_cli.model._write import write_prediction
 
 __all__ = [
+    "Ablation",
     "Model",
     "Plan",
     "Prediction",

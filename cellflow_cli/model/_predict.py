@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from cellflow_cli.data.read import feature_names
 from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import DataError, listed
 from cellflow_cli.model._request import PredictionRequest, Task, tasks
+from cellflow_cli.model._told import label_of, training_controls, why_blind
 from cellflow_cli.prediction.transport import prepare, start, transport
 from cellflow_cli.types import Condition, Population
 
@@ -87,13 +88,14 @@ class Prediction:
         if self.request.controls:
             for task in self.tasks:
                 yield from self._control_parts(reader, task.control)
+        average = training_controls(self.model) if self.request.population == "average" else []
         for position, task in enumerate(self.tasks):
             population = reader.population(task.control)
-            told = population
+            instead: Sequence[Population] = average
             if self.request.population == "other":
-                told = _in_place_of(population, reader.population(self.tasks[position - 1].control))
+                instead = [reader.population(self.tasks[position - 1].control)]
             for condition in task.conditions:
-                yield from self._predicted_parts(population, told, task.control, condition)
+                yield from self._predicted_parts(population, instead, task.control, condition)
 
     def uns(self) -> dict[str, Any]:
         """`uns["cellflow"]`, complete once all parts were made."""
@@ -104,6 +106,7 @@ class Prediction:
             "model_id": model.id,
             "method": model.config.method.name,
             "seed": self.request.seed,
+            "population": self.request.population,
             "solver": {name: value for name, value in to_dict(solver).items() if value is not None},
             "n_evaluations": self.n_evaluations,
             "n_clipped": self.n_clipped,
@@ -165,12 +168,15 @@ class Prediction:
             yield Part(obs=obs, expression=expression, control=expression, flow=flow)
 
     def _predicted_parts(
-        self, population: Population, told: Population, control: PopulationRows, condition: Condition
+        self,
+        population: Population,
+        instead: Sequence[Population],
+        control: PopulationRows,
+        condition: Condition,
     ) -> Iterator[Part]:
         method: Any = self.model.method
-        name = population.name
-        label = self.model.shape.samples.index(name) if name in self.model.shape.samples else -1
-        prepared = prepare(method, told, condition, self.request.seed, label)
+        label = label_of(self.model, population)
+        prepared = prepare(method, population, condition, self.request.seed, label, instead)
         begin = start(method, population, condition, self.request.seed)
         for at in _chunks(np.arange(len(control.rows)), self.request.chunk):
             cells = begin[torch.from_numpy(at).to(begin.device)]
@@ -226,12 +232,17 @@ def prediction(
         ConfigError, DataError: As `tasks`.
     """
     made, warnings = tasks(model, adata.obs, request)
-    if request.population == "other":
-        if len(made) < 2:
+    if request.population != "own":
+        if request.population == "other" and len(made) < 2:
             raise DataError("Expected two samples or more to exchange populations between, found one.")
-        warnings.append(
-            "each sample was predicted from another sample's control population: a check, no prediction"
-        )
+        if request.population == "average":
+            training_controls(model)  # are there any?
+        which = "another sample's control population"
+        if request.population == "average":
+            which = "the average control population of the training part"
+        warnings.append(f"each sample was predicted from {which}: a check, no prediction")
+        if why := why_blind(model):
+            warnings.append(f"the population that the model is told makes no difference: {why}")
     model.transform.apply(adata, made[0].control.rows[:1], request.min_coverage)  # are the features there?
     missing = model.transform.coverage(feature_names(adata, model.transform.features)).missing
     if missing:
@@ -290,11 +301,6 @@ def obs_table(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         if key != "cellflow_source_cell" and table[key].dtype == object:
             table[key] = pd.Categorical(table[key])
     return table
-
-
-def _in_place_of(population: Population, other: Population) -> Population:
-    """The cells of another sample under the name and covariates of this one."""
-    return replace(population, cells=other.cells, node_features=other.node_features)
 
 
 def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:

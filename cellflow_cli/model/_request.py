@@ -17,6 +17,8 @@ from cellflow_cli.types import Condition
 if TYPE_CHECKING:
     from cellflow_cli.model._model import Model
 
+POPULATIONS = ("own", "other", "average")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionRequest:
@@ -28,8 +30,9 @@ class PredictionRequest:
         samples: `"unseen"` (groups that training never saw), `"all"`, or values by obs column.
         like: Obs of measured cells: predict each sample's conditions that occur there, and no other.
         assume_control: Take all cells as controls where the treatment column is missing.
-        population: `"own"`, or `"other"`: tell the model the control population of the next sample in
-            the output instead of the sample's own, a check of whether the population matters.
+        population: `"own"`; or, to see whether the population matters, `"other"`: tell the model the
+            control population of the next sample in the output instead of the sample's own, or
+            `"average"`: all control populations of the training part, their contexts averaged.
         sample_name: Name of the sample where the sample columns are missing.
         controls: Whether the control rows are part of the output.
         min_coverage: Smallest share of the model's features that the data must have.
@@ -65,8 +68,9 @@ def tasks(model: "Model", obs: pd.DataFrame, request: PredictionRequest) -> tupl
         ConfigError: If a treatment or dose was not trained, or is the control.
         DataError: If no sample is left.
     """
-    if request.population not in ("own", "other"):
-        raise ConfigError(f"Expected population 'own' or 'other', found {request.population!r}.")
+    if request.population not in POPULATIONS:
+        hint = nearest(request.population, POPULATIONS)
+        raise ConfigError(f"Expected population {listed(POPULATIONS)}, found {request.population!r}.{hint}")
     controls = control_table(obs, model.config.data, request.assume_control, request.sample_name)
     chosen = _samples(model, obs, controls, request.samples)
     conditions, warnings = requested_conditions(model, request)

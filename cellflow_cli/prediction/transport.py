@@ -1,5 +1,6 @@
 """Control cells of one sample, carried to a condition, in chunks."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from cellflow_cli.embedders import cover
 from cellflow_cli.flow.ode import SolverConfig
 from cellflow_cli.rng import stream
-from cellflow_cli.types import Condition, Population, Transported
+from cellflow_cli.types import Condition, Population, PopulationBatch, Transported
 
 
 class Prepared(NamedTuple):
@@ -26,7 +27,12 @@ class Prepared(NamedTuple):
 
 @torch.no_grad()
 def prepare(
-    method: Any, population: Population, condition: Condition, seed: int, label: int = -1
+    method: Any,
+    population: Population,
+    condition: Condition,
+    seed: int,
+    label: int = -1,
+    instead: Sequence[Population] = (),
 ) -> Prepared:
     """Tell a method about a population and a condition, once for all its chunks.
 
@@ -39,10 +45,15 @@ def prepare(
         condition: A trained treatment.
         seed: Seed of the prediction.
         label: Code of the sample if it was trained on, else -1.
+        instead: Population that the embedder sees in place of this one; of several it sees one subsample
+            each, whose contexts are merged like those of one population: the average population.
     """
     rng = stream(seed, "context", population.name)
     size = method.context_cells or 1
-    blocks = cover(population, size, label, rng, at_most=64 if method.context_cells else 1)
+    seen = instead or [population]
+    at_most = 64 if method.context_cells and len(seen) == 1 else 1
+    each = [cover(one, size, label, rng, at_most) for one in seen]
+    blocks = PopulationBatch(*(torch.cat(parts) for parts in zip(*each, strict=True)))
     covariates = population.covariates.to(population.cells).unsqueeze(0)
     return Prepared(method.prepare(blocks, method.shape.encode([condition], covariates)), condition)
 

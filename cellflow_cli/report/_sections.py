@@ -9,6 +9,8 @@ from cellflow_cli.report._payload import payload
 from cellflow_cli.report._rivals import best_first
 from cellflow_cli.report._story import Story
 from cellflow_cli.report._text import counted, names, number, percent
+from cellflow_cli.report.ablation_table import ablation_part
+from cellflow_cli.report.audit_table import audit_part
 from cellflow_cli.report.card import command, metric_cards, settings_lines
 from cellflow_cli.report.score_tables import labelled
 from cellflow_cli.report.split import Split, records
@@ -23,13 +25,8 @@ SECTIONS = (
     ("collapse", "Collapse"),
     ("population", "Population"),
     ("pictures", "Pictures"),
+    ("audit", "Audit"),
     ("card", "Metric card"),
-)
-_POPULATION = (
-    "These files do not tell: it takes a prediction from another sample's cells. "
-    "`cellflow compare DATA --methods mfm,fm ... -o study`, with the column options of your training, sets "
-    "a method that is told the population of control cells (`mfm`) beside one that sees each cell alone "
-    "(`fm`), on the same held-out groups."
 )
 _FLOWS = (
     "The paths between control and predicted cells are drawn by `cellflow compare`, which keeps its models."
@@ -81,6 +78,7 @@ def numbers(story: Story) -> dict[str, Any]:
         ),
         _by_sample(story),
         score_tables.treatment_scores(scores, metric, unit),
+        score_tables.type_scores(scores, metric, summary),
         score_tables.regime_table(scores, summary, metric),
         score_tables.population_scores(scores, metric, unit),
     ]
@@ -92,7 +90,8 @@ def numbers(story: Story) -> dict[str, Any]:
         "confidence_tables": [part for part in parts if part is not None],
         "confidence_notes": _notes(story),
         "alarm": _alarm(story),
-        "population_text": _POPULATION,
+        "ablation": ablation_part(summary, metric),
+        "audit": audit_part(summary),
     }
 
 
@@ -187,6 +186,8 @@ def _notes(story: Story) -> list[str]:
     ]
     if "reason" in regimes:
         notes.append(f"By size of effect: {regimes['reason']}.")
+    if "reason" in story.summary["cell_types"]:
+        notes.append(f"By cell type: {story.summary['cell_types']['reason']}.")
     return notes
 
 

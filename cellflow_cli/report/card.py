@@ -9,6 +9,7 @@ from typing import Any
 
 from cellflow_cli.definitions import find
 from cellflow_cli.report._text import counted
+from cellflow_cli.report.audit_table import audit_line
 
 _SPACES = {"flow": "features of the flow", "genes": "genes or markers, unscaled"}
 _BEST = {"low": "lower is better", "high": "higher is better", "one": "one is best"}
@@ -41,6 +42,7 @@ class MetricCard:
         source: Publication, and how we differ.
         best: Which value is best, in words.
         space: What it looks at, in words.
+        audit: Which degenerate predictor it ranks first; empty without an audit.
         command: Computes it alone.
     """
 
@@ -51,14 +53,13 @@ class MetricCard:
     source: str
     best: str
     space: str
+    audit: str
     command: str
 
 
 def metric_cards(summary: Mapping[str, Any], inputs: Inputs) -> tuple[MetricCard, ...]:
     """A card for each metric of the scores."""
-    return tuple(
-        _card(name, entry, summary["settings"], inputs) for name, entry in summary["metrics"].items()
-    )
+    return tuple(_card(name, entry, summary, inputs) for name, entry in summary["metrics"].items())
 
 
 def command(settings: Mapping[str, Any], inputs: Inputs, metric: str = "") -> str:
@@ -81,6 +82,10 @@ def command(settings: Mapping[str, Any], inputs: Inputs, metric: str = "") -> st
         words.append("--scale" if settings["scaled"] else "--no-scale")
     if settings.get("all_cells"):
         words.append("--all-cells")
+    if inputs.model is not None and settings.get("ablation") is False:
+        words.append("--no-ablation")
+    if settings.get("audit") is False:
+        words.append("--no-audit")
     for name in ("max_cells", "floor_splits", "seed"):
         if settings.get(name) or name == "seed" and name in settings:
             words += [f"--{name.replace('_', '-')}", str(settings[name])]
@@ -115,7 +120,8 @@ def settings_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return lines + [(title, str(facts[key])) for title, key in told.items() if facts.get(key) is not None]
 
 
-def _card(name: str, entry: Mapping[str, Any], settings: Mapping[str, Any], inputs: Inputs) -> MetricCard:
+def _card(name: str, entry: Mapping[str, Any], summary: Mapping[str, Any], inputs: Inputs) -> MetricCard:
+    settings = summary["settings"]
     formula, remarks, source = _documented(name)
     space = _SPACES.get(entry["space"], entry["space"])
     if entry["origin"]:
@@ -124,7 +130,8 @@ def _card(name: str, entry: Mapping[str, Any], settings: Mapping[str, Any], inpu
         space += ", divided by their training spread" if settings.get("scaled") else ", unscaled"
     return MetricCard(
         name=name, definition=entry["definition"], formula=formula, remarks=remarks, source=source,
-        best=_BEST[entry["best"]], space=space, command=command(settings, inputs, name),
+        best=_BEST[entry["best"]], space=space, audit=audit_line(summary["audit"], name),
+        command=command(settings, inputs, name),
     )  # fmt: skip
 
 

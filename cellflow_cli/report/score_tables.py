@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -185,6 +186,35 @@ def regime_table(scores: Scores, summary: Mapping[str, Any], metric: str) -> Tab
         for m in scores.metrics
     }
     return _choice("by-effect", "By size of the real effect", heads, lines, numbers, scores, metric)
+
+
+def type_scores(scores: Scores, metric: str, summary: Mapping[str, Any]) -> Table | None:
+    """Every row by cell type: mean over groups; None where there are no types."""
+    found = summary["cell_types"].get("types")
+    if not found:
+        return None
+    metrics = scores.by_type.metrics
+    heads = [Column("cell type"), Column("populations", True), Column("cells a side", True)]
+    lines = [
+        [word(name), integer(part["n_conditions"]), _span(part["n_cells"])] for name, part in found.items()
+    ]
+    numbers = {
+        m: [[part["rows"][row][m]["mean"] for row in scores.rows] for part in found.values()] for m in metrics
+    }
+    first = metric if metric in metrics else metrics[0]
+    lacking = {name: part["rows"]["model"][first] for name, part in found.items()}
+    notes = [
+        f"{name}: no value in {counted(entry['n_missing'], 'population')}; the first: {entry['reason']}."
+        for name, entry in lacking.items()
+        if entry["n_missing"]
+    ]
+    made = _choice("by-type", "By cell type, each type by itself", heads, lines, numbers, scores, first)
+    return replace(made, notes=notes)
+
+
+def _span(n: Mapping[str, int]) -> Cell:
+    same = n["min"] == n["max"]
+    return Cell(f"{n['min']:,}" if same else f"{n['min']:,} to {n['max']:,}", n["min"])
 
 
 def labelled(table: pd.DataFrame) -> pd.DataFrame:

@@ -255,6 +255,9 @@ def _caveats(summary: Mapping[str, Any], metric: str | None) -> list[str]:
             f"Collapse alarm: predicted cells vary much {much} than measured ones, {number(ratio)} times "
             "as much."
         )
+    if metric in summary["audit"].get("flagged", {}):
+        worst = names(summary["audit"]["flagged"][metric])
+        found.append(f"The audit flags {metric}: it ranks a degenerate predictor first ({worst}).")
     missing = summary["rows"]["model"].get(metric, {}).get("n_missing", 0) if metric else 0
     if missing:
         found.append(

@@ -42,7 +42,7 @@ def without(adata, name):
 
 
 def test_every_condition_has_every_row_and_metric(truth, predict):
-    scores = score(predict(truth), truth)
+    scores = score(predict(truth), truth, audit=False)
     names = Catalog("metrics").names()
     assert scores.rows == ("model", *BASELINES, "floor")
     assert len(scores.table) == 2 * 3 * (len(BASELINES) + 2) * len(names)
@@ -96,13 +96,13 @@ def test_the_number_of_cells_is_one_for_all_rows(truth, predict):
 def test_all_measured_cells_can_be_compared_and_then_none_are_left_for_a_floor(truth, predict):
     prediction = predict(truth, moved=lambda cells, patient, key: cells)
     half = score(prediction, truth, metrics=["energy"])
-    whole = score(prediction, truth, metrics=["energy"], all_cells=True)
+    whole = score(prediction, truth, metrics=["energy"], all_cells=True, audit=False)
     assert set(whole.table["n"]) == {2 * n for n in half.table["n"]}
     assert whole.table[whole.table["row"] == "floor"]["value"].isna().all()
     assert whole.table["reason"].str.contains("none are left").sum() == (whole.table["row"] == "floor").sum()
     assert whole.settings["all_cells"]
     # with every cell in use there is nothing to draw
-    other = score(prediction, truth, metrics=["energy"], all_cells=True, seed=1)
+    other = score(prediction, truth, metrics=["energy"], all_cells=True, seed=1, audit=False)
     np.testing.assert_allclose(whole.table["value"], other.table["value"], rtol=1e-6)
 
 
@@ -169,7 +169,7 @@ def test_an_unknown_dose_leaves_a_reason_for_the_mean_shift_alone(truth, predict
     new.obs.loc[(new.obs["dose"] == 1.0) & new.obs["patient"].isin(["P4", "P5"]), "dose"] = 3.0
     prediction = predict(truth)
     prediction.obs.loc[prediction.obs["dose"] == 1.0, "dose"] = 3.0
-    scores = score(prediction, new, metrics=["energy"])
+    scores = score(prediction, new, metrics=["energy"], audit=False)
     lines = scores.table[scores.table["dose"] == 3.0].set_index(["sample", "row"])
     assert math.isnan(lines.loc[("P4", "mean-shift"), "value"])
     assert "'drug 3'" in lines.loc[("P4", "mean-shift"), "reason"]

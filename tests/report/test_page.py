@@ -100,7 +100,17 @@ def test_the_same_scores_give_the_same_bytes(scores, made):
 
 def test_sections_stand_in_order(page):
     found = re.findall(r'<section id="([a-z]+)"', page)
-    assert found == ["verdict", "split", "scores", "confidence", "collapse", "population", "pictures", "card"]
+    assert found == [
+        "verdict",
+        "split",
+        "scores",
+        "confidence",
+        "collapse",
+        "population",
+        "pictures",
+        "audit",
+        "card",
+    ]
     assert "The model loses to ridge" in page
 
 

@@ -1,0 +1,130 @@
+"""The same cells predicted again, the model being told another control population."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cellflow_cli.data.blocks import dense
+from cellflow_cli.data.columns import labels
+from cellflow_cli.data.populations import PopulationRows
+from cellflow_cli.data.tensors import PopulationReader
+from cellflow_cli.errors import BundleError, MetricError
+from cellflow_cli.evaluation.ablation import AVERAGE, OTHER
+from cellflow_cli.evaluation.align import Aligned
+from cellflow_cli.model._told import label_of, training_controls, why_blind
+from cellflow_cli.prediction.transport import prepare, start, transport
+from cellflow_cli.types import Population
+
+if TYPE_CHECKING:
+    from cellflow_cli.model._model import Model
+
+
+class Ablation:
+    """Further rows for `evaluation.score`: another sample's population, and the average one.
+
+    The other sample is the one before it among those scored, the last one for the first. The average
+    population is made of the control populations of the training part: one subsample of each is
+    embedded by itself, and the contexts are averaged, so that no embedder meets a mixture of samples.
+
+    Args:
+        model: Made the prediction.
+        predicted: Its output, with control cells; reads X, `obsm["X_pca"]`, obs and `uns["cellflow"]`.
+    """
+
+    def __init__(self, model: "Model", predicted: anndata.AnnData) -> None:
+        self.model, self.predicted = model, predicted
+        facts = predicted.uns.get("cellflow", {})
+        self.seed, self.population = int(facts.get("seed", 0)), str(facts.get("population", "own"))
+
+    @property
+    def rows(self) -> dict[str, Any]:
+        """Functions for the argument `further` of `evaluation.score`."""
+        return {OTHER: self.other, AVERAGE: self.average}
+
+    def own(self, pair: Aligned, rows: np.ndarray, pairs: Sequence[Aligned]) -> Float[Tensor, "n d"]:
+        """What the prediction holds: told the sample's own population."""
+        return self._carried(pair, rows, [])
+
+    def other(self, pair: Aligned, rows: np.ndarray, pairs: Sequence[Aligned]) -> Float[Tensor, "n d"]:
+        """Told the control population of another sample."""
+        self._check(pair)
+        controls = list({tuple(p.control[:1]): p for p in pairs if len(p.control)}.values())
+        at = next(i for i, p in enumerate(controls) if p.control[0] == pair.control[0])
+        if len(controls) < 2:
+            raise MetricError("there is no other sample to take a control population from")
+        return self._carried(pair, rows, [self._population(controls[at - 1])])
+
+    def average(self, pair: Aligned, rows: np.ndarray, pairs: Sequence[Aligned]) -> Float[Tensor, "n d"]:
+        """Told the average control population of the training part."""
+        self._check(pair)
+        try:
+            return self._carried(pair, rows, self._averaged)
+        except BundleError as error:
+            raise MetricError(str(error)) from error
+
+    @cached_property
+    def _averaged(self) -> list[Population]:
+        return training_controls(self.model)
+
+    def _check(self, pair: Aligned) -> None:
+        if why := why_blind(self.model):
+            raise MetricError(why)
+        if self.population != "own":
+            raise MetricError(f"the prediction itself was told another population (`{self.population}`)")
+        if getattr(self.model.method, "from_noise", False) and len(pair.predicted) != len(pair.control):
+            raise MetricError("the prediction does not hold as many cells as controls of the sample")
+        if pair.control_in_truth or not len(pair.control):
+            raise MetricError("the prediction holds no control cells; predict without `--no-controls`")
+
+    def _carried(
+        self, pair: Aligned, rows: np.ndarray, instead: Sequence[Population]
+    ) -> Float[Tensor, "n d"]:
+        model: Any = self.model
+        population = self._population(pair)
+        begin = start(model.method, population, pair.condition, self.seed)
+        begin = begin[torch.from_numpy(self._sources(pair, rows)).to(begin.device)]
+        label = label_of(model, population)
+        prepared = prepare(model.method, population, pair.condition, self.seed, label, instead)
+        return transport(model.method, begin, prepared, model.config.solver).cells
+
+    def _sources(self, pair: Aligned, rows: np.ndarray) -> np.ndarray:
+        """Position among the controls of the sample of the cell that each predicted cell was made from.
+
+        A flow from noise has as many draws as there are controls, in their order.
+        """
+        if getattr(self.model.method, "from_noise", False):
+            return pd.Index(pair.predicted).get_indexer(pd.Index(rows))
+        names = labels(self.predicted.obs["cellflow_source_cell"])
+        controls = pd.Index(names[pair.control])
+        found = controls.get_indexer(pd.Index(names[rows])) if controls.is_unique else np.array([-1])
+        if (found < 0).any():
+            raise MetricError("the prediction does not hold the control cell of each predicted cell, by name")
+        return found
+
+    def _population(self, pair: Aligned) -> Population:
+        spec, rows = self.model.config.data, pair.control
+        matched = [str(labels(self.predicted.obs[key].iloc[rows[:1]])[0]) for key in spec.sample_key]
+        found = PopulationRows(sample=tuple(matched), group=pair.group, rows=rows)
+        reader = PopulationReader(
+            adata=self.predicted,
+            spec=spec,
+            transform=self.model.transform,
+            vocabulary=self.model.vocabulary,
+            device=self.model.device,
+        )
+        is_pca = self.model.transform.kind == "pca"
+        cells = dense((self.predicted.obsm["X_pca"] if is_pca else self.predicted.X)[rows])
+        return Population(
+            sample=found.sample,
+            group=found.group,
+            cells=torch.as_tensor(np.asarray(cells, dtype=np.float32), device=self.model.device),
+            node_features=reader.node_features(found),
+            covariates=reader.covariates(found),
+        )
