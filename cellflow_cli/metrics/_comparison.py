@@ -91,17 +91,17 @@ class Comparison:
     @property
     def between(self) -> Float64[Tensor, "n m"]:
         """Euclidean distances from predicted to target cells, shape [n, m]."""
-        return self._once("between", lambda: euclidean(self.predicted, self.target))
+        return self.once("between", lambda: euclidean(self.predicted, self.target))
 
     @property
     def within_predicted(self) -> Float64[Tensor, "n n"]:
         """Euclidean distances among predicted cells, shape [n, n]."""
-        return self._once("within_predicted", lambda: euclidean(self.predicted, self.predicted))
+        return self.once("within_predicted", lambda: euclidean(self.predicted, self.predicted))
 
     @property
     def within_target(self) -> Float64[Tensor, "m m"]:
         """Euclidean distances among target cells, shape [m, m]."""
-        return self._once("within_target", lambda: euclidean(self.target, self.target))
+        return self.once("within_target", lambda: euclidean(self.target, self.target))
 
     def blocks(self, which: Distances) -> Iterator[Float64[Tensor, "k m"]]:
         """Rows of `between`, `within_predicted` or `within_target`, block by block.
@@ -136,13 +136,13 @@ class Comparison:
             space: Features of the flow, or genes (markers).
         """
         if space == "genes":
-            return self._once("genes", lambda: self._of(*self.genes, self.other_targets_genes))
+            return self.once("genes", lambda: self._of(*self.genes, self.other_targets_genes))
         if self.scale is None:
             return self
         scale = self.scale.double()
         others = None if self.other_targets is None else self.other_targets * scale
         cells = (self.predicted * scale, self.target * scale, self.control * scale)
-        return self._once("flow", lambda: self._of(*cells, others))
+        return self.once("flow", lambda: self._of(*cells, others))
 
     @staticmethod
     def _of(predicted: Tensor, target: Tensor, control: Tensor, others: Tensor | None) -> "Comparison":
@@ -152,12 +152,12 @@ class Comparison:
     def correlations(self) -> FeatureCorrelations:
         """Feature-feature correlations of predicted and target cells."""
         predicted, target, _ = self.genes
-        return self._once("correlations", lambda: feature_correlations(predicted, target))
+        return self.once("correlations", lambda: feature_correlations(predicted, target))
 
     @property
     def differential(self) -> DifferentialFeatures:
         """Changes of genes or markers against the control cells."""
-        return self._once("differential", lambda: differential_features(*self.genes))
+        return self.once("differential", lambda: differential_features(*self.genes))
 
     def non_finite(self) -> str:
         """Which of the cells hold NaN or infinite values, as text; empty if none do."""
@@ -168,7 +168,8 @@ class Comparison:
         }
         return ", ".join(f"{count} non-finite values in {role}" for role, count in bad.items() if count)
 
-    def _once(self, name: str, make: Callable[[], T]) -> T:
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make()` returned when it was first asked for under this name: for what metrics share."""
         with self._lock:  # metrics may run side by side; the second one waits instead of repeating
             if name not in self._memo:
                 self._memo[name] = make()
