@@ -88,7 +88,7 @@ Assignments = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Any setting by its dotted name, such as method.embedder.k=50; repeatable.",
+        help="Any setting by its dotted name, such as training.steps=2000; repeatable.",
         rich_help_panel=MODEL,
     ),
 ]

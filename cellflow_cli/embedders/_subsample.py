@@ -23,7 +23,7 @@ def draw(
     rng: torch.Generator,
     without: Sequence[Int[Tensor, " _k"]] | None = None,
 ) -> PopulationBatch:
-    """One random subsample of each population, without replacement, padded to `size`.
+    """One random subsample of each population, without replacement, padded to the largest.
 
     Args:
         populations: b populations.
@@ -36,7 +36,7 @@ def draw(
     rows = [torch.randperm(len(p.cells), generator=rng) for p in populations]
     if without is not None:
         rows = [_without(order, taken, size) for order, taken in zip(rows, without, strict=True)]
-    return _stack(populations, [order[:size] for order in rows], size, labels)
+    return _stack(populations, [order[:size] for order in rows], labels)
 
 
 def _without(order: Int[Tensor, " n"], taken: Int[Tensor, " _k"], size: int) -> Int[Tensor, " _m"]:
@@ -52,7 +52,7 @@ def cover(
     The order of the cells does not matter: they are put into a canonical order before drawing.
 
     Args:
-        population: Any number of cells; fewer than `size` make one padded subsample.
+        population: Any number of cells; fewer than `size` make one subsample of all of them.
         size: m, cells per subsample.
         label: Code of the sample, -1 where it was never trained on.
         rng: Decides which cells share a subsample.
@@ -64,11 +64,11 @@ def cover(
         known = torch.cat([known, population.node_features.to(known)], dim=-1)
     order = canonical_order(known)[torch.randperm(n, generator=rng)]
     if n <= size:
-        return _stack([population], [order], size, [label])
+        return _stack([population], [order], [label])
     count = min(math.ceil(n / size), at_most)
     starts = torch.linspace(0, min(n, count * size) - size, count).round().long()
     rows = [order[start : start + size] for start in starts.tolist()]
-    return _stack([population] * count, rows, size, [label] * count)
+    return _stack([population] * count, rows, [label] * count)
 
 
 def canonical_order(cells: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
@@ -78,10 +78,11 @@ def canonical_order(cells: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
 
 
 def _stack(
-    populations: Sequence[Population], rows: Sequence[Int[Tensor, " _k"]], size: int, labels: Sequence[int]
+    populations: Sequence[Population], rows: Sequence[Int[Tensor, " _k"]], labels: Sequence[int]
 ) -> PopulationBatch:
     first = populations[0].cells
     b, d, q = len(populations), first.shape[1], populations[0].node_features.shape[-1]
+    size = max(map(len, rows))
     cells = first.new_zeros(b, size, d)
     node_features = first.new_zeros(b, size, q)
     mask = torch.zeros(b, size, dtype=torch.bool, device=first.device)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from cellflow_cli.catalog import Choice, Entry
-from cellflow_cli.embedders.knn_graph import KnnGraphConfig
+from cellflow_cli.embedders.fourier import FourierConfig
 from cellflow_cli.methods._flow_matching import FlowMatching, FlowMatchingConfig, build
 from cellflow_cli.types import ModelShape
 
@@ -13,7 +13,7 @@ class MfmConfig(FlowMatchingConfig):
     """Meta flow matching."""
 
     embedder: Choice = field(
-        default_factory=lambda: Choice("knn-graph", KnnGraphConfig()),
+        default_factory=lambda: Choice("fourier", FourierConfig()),
         metadata={"help": "How the control population becomes a context.", "catalog": "embedders"},
     )
 

@@ -121,7 +121,7 @@ def test_a_sample_of_three_cells_is_named_and_can_be_dropped(tmp_path: Path) -> 
 
 
 def test_more_neighbours_than_cells(cohort_file: Path, tmp_path: Path) -> None:
-    options = ("--set", "method.embedder.k=300")
+    options = ("--set", "method.embedder.name=knn-graph", "--set", "method.embedder.k=300")
     refused(tmp_path, 2, *train(tmp_path, cohort_file, *options), says=("k = 300", "reference_cells = 256"))
 
 

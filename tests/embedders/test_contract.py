@@ -83,12 +83,12 @@ def test_gradients_reach_every_parameter_and_no_padding(build_learned, shape, ma
 
 def test_blind_to_the_order_of_cells(build, shape, make_population, rng):
     embedder = build(shape).double()
-    batch = as_dtype(draw([make_population(60)], 80, [0], rng), torch.float64)
-    order = torch.randperm(80, generator=rng)  # padding moves too
+    batch = as_dtype(draw([make_population(60), make_population(80)], 80, [0, 0], rng), torch.float64)
+    order = torch.randperm(80, generator=rng)  # the padding of the first moves too
     shuffled = batch._replace(
         cells=batch.cells[:, order], mask=batch.mask[:, order], node_features=batch.node_features[:, order]
     )
-    x, t = torch.randn(1, 5, 3, generator=rng).double(), torch.rand(1, 5, generator=rng).double()
+    x, t = torch.randn(2, 5, 3, generator=rng).double(), torch.rand(2, 5, generator=rng).double()
     assert torch.allclose(embedder(batch).query(x, t), embedder(shuffled).query(x, t), atol=1e-10)
 
 

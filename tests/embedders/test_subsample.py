@@ -32,14 +32,21 @@ def test_a_cover_holds_every_cell(make_population, n):
         assert len(set(block[:, 0].tolist())) == 10
 
 
-def test_few_cells_make_one_padded_subsample(make_population):
+def test_few_cells_make_one_subsample(make_population):
     batch = cover(numbered(make_population, 7), 10, 4, stream(0))
-    assert batch.cells.shape == (1, 10, 3)
-    assert batch.mask.sum() == 7
+    assert batch.cells.shape == (1, 7, 3)
+    assert batch.mask.all()
+    assert set(batch.cells[0, :, 0].tolist()) == set(range(7))
+    assert batch.label.tolist() == [4]
+
+
+def test_the_smaller_population_of_a_draw_is_padded(make_population):
+    populations = [numbered(make_population, n) for n in (7, 9)]
+    batch = draw(populations, 10, [0, 1], stream(0))
+    assert batch.cells.shape == (2, 9, 3)
+    assert batch.mask.sum(-1).tolist() == [7, 9]
     assert batch.mask[0, :7].all()
     assert not batch.cells[0, 7:].any()
-    assert set(batch.cells[0, :7, 0].tolist()) == set(range(7))
-    assert batch.label.tolist() == [4]
 
 
 def test_too_many_cells_are_thinned(make_population):
