@@ -1,6 +1,6 @@
 """Predicted populations held against measured ones."""
 
-from cellflow_cli.evaluation._summary import is_better
+from cellflow_cli.evaluation._summary import is_better, winners
 from cellflow_cli.evaluation.scores import Scores
 
-__all__ = ["Scores", "is_better"]
+__all__ = ["Scores", "is_better", "winners"]

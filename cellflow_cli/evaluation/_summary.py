@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from cellflow_cli.evaluation._lines import Lines, group_means
+from cellflow_cli.evaluation._lines import DECODED, Lines, group_means
 
 
 def over_groups(lines: Lines, rows: Sequence[str], metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -49,6 +49,23 @@ def is_better(value: float, rival: float, wish: str) -> bool:
     if wish == "one":
         value, rival = from_one(value), from_one(rival)
     return value > rival if wish == "high" else value < rival
+
+
+def winners(summary: Mapping[str, Any], metric: str) -> set[str]:
+    """Rows with the best mean among model and baselines; measured cells are not in the contest.
+
+    Args:
+        summary: With `rows` and `metrics` as in `Scores.summary()`.
+        metric: Name of a metric.
+    """
+    means = {
+        row: entries[metric]["mean"]
+        for row, entries in summary["rows"].items()
+        if row not in ("floor", DECODED) and entries[metric]["mean"] is not None
+    }
+    wish = summary["metrics"][metric]["best"]
+    cost = {row: from_one(m) if wish == "one" else -m if wish == "high" else m for row, m in means.items()}
+    return {row for row, c in cost.items() if c == min(cost.values())}
 
 
 def _group_means(lines: pd.DataFrame) -> pd.Series:

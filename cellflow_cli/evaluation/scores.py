@@ -11,6 +11,7 @@ import pandas as pd
 
 from cellflow_cli.definitions import described, find, origin_of
 from cellflow_cli.errors import OutputError, listed
+from cellflow_cli.evaluation._html import as_html
 from cellflow_cli.evaluation._lines import DECODED, Lines
 from cellflow_cli.evaluation._summary import better_than, by_group, over_groups
 from cellflow_cli.evaluation.ablation import ablation
@@ -141,6 +142,10 @@ class Scores:
             "seen_in_training": list(self.seen_in_training),
             "warnings": list(self.warnings),
         }
+
+    def _repr_html_(self) -> str:
+        """Means over groups as a table, for notebooks."""
+        return as_html(self.summary())
 
     def missing(self, metrics: Sequence[str]) -> pd.DataFrame:
         """Lines of the model's row where one of the `metrics` could not be computed."""

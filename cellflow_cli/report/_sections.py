@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from cellflow_cli.catalog import Catalog
 from cellflow_cli.report import score_tables, tables
 from cellflow_cli.report._payload import payload
 from cellflow_cli.report._rivals import best_first
@@ -117,7 +118,7 @@ def cards(story: Story) -> dict[str, Any]:
     return {
         "settings": settings_lines(story.summary),
         "cards": metric_cards(story.summary, story.inputs),
-        "command": command(story.summary["settings"], story.inputs),
+        "command": command(story.summary["settings"], story.inputs, _chosen(story)),
         "example": _example(story),
     }
 
@@ -205,6 +206,12 @@ def _alarm(story: Story) -> Alarm:
     return Alarm(
         "on" if collapse["alarm"] else "off", title, f"{much}, {inside}. {clipped}".strip(), table, outside
     )
+
+
+def _chosen(story: Story) -> tuple[str, ...]:
+    """The metrics in the order of the table; none if those are all that there are."""
+    found = tuple(dict.fromkeys(story.scores.table["metric"]))
+    return () if set(found) >= set(Catalog("metrics").names()) else found
 
 
 def _example(story: Story) -> str:

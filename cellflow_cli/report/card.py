@@ -3,7 +3,7 @@
 import inspect
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,20 +62,23 @@ def metric_cards(summary: Mapping[str, Any], inputs: Inputs) -> tuple[MetricCard
     return tuple(_card(name, entry, summary, inputs) for name, entry in summary["metrics"].items())
 
 
-def command(settings: Mapping[str, Any], inputs: Inputs, metric: str = "") -> str:
-    """The command that computes the scores again, or one metric of them.
+def command(
+    settings: Mapping[str, Any], inputs: Inputs, metrics: Sequence[str] = (), output: str = "report"
+) -> str:
+    """The command that computes the scores again, or some metrics of them.
 
     Args:
         settings: As `Scores.settings`.
         inputs: What to name.
-        metric: Name of a metric; empty for all.
+        metrics: Names of metrics; none for all.
+        output: Folder to write.
     """
     words = ["cellflow", "evaluate", inputs.predicted, inputs.truth]
     if inputs.model is not None:
         words += ["--model", inputs.model]
     words += inputs.options
-    if metric:
-        words += ["--metrics", metric]
+    if metrics:
+        words += ["--metrics", ",".join(metrics)]
     elif settings.get("definitions"):
         words += ["--definitions", ",".join(settings["definitions"])]
     if "scaled" in settings:
@@ -89,7 +92,7 @@ def command(settings: Mapping[str, Any], inputs: Inputs, metric: str = "") -> st
     for name in ("max_cells", "floor_splits", "seed"):
         if settings.get(name) or name == "seed" and name in settings:
             words += [f"--{name.replace('_', '-')}", str(settings[name])]
-    return shlex.join([*words, "-o", f"report-{metric.replace(':', '-')}" if metric else "report"])
+    return shlex.join([*words, "-o", output])
 
 
 def settings_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -131,7 +134,7 @@ def _card(name: str, entry: Mapping[str, Any], summary: Mapping[str, Any], input
     return MetricCard(
         name=name, definition=entry["definition"], formula=formula, remarks=remarks, source=source,
         best=_BEST[entry["best"]], space=space, audit=audit_line(summary["audit"], name),
-        command=command(settings, inputs, name),
+        command=command(settings, inputs, [name], f"report-{name.replace(':', '-')}"),
     )  # fmt: skip
 
 

@@ -88,7 +88,7 @@ def moves_figure(shown: Sequence[Picture], which: str, unit: str) -> Drawn | Non
         panel.set_yticks(at, [m.feature for m in found])
         panel.set_title(picture.title, fontsize=9)
         quiet(panel, "x")
-    panels[0].legend(frameon=False, fontsize=7)
+    panels[0].legend(loc="best", frameon=False, fontsize=7)
     figure.supxlabel(f"change of the mean against the control ({unit})", fontsize=9)
     caption = f"{which} Features by size of the measured change in standard deviations, largest on top."
     return Drawn("changes", "Measured and predicted changes", caption, figure, print_only=True)

@@ -1,6 +1,5 @@
 """Tables of the scores themselves: metrics by row, and one metric by population, treatment or group."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.evaluation import Scores
+from cellflow_cli.evaluation import Scores, winners
 from cellflow_cli.report._text import counted, number
 from cellflow_cli.report.split import records
 from cellflow_cli.report.tables import Cell, Column, Table, dose_text, integer, value, word
@@ -20,7 +19,6 @@ ROWS = {
     "truth-decoded": "The other half of the measured cells sent through the decoder",
 }
 _BEST = {"low": "low", "high": "high", "one": "1"}
-_OUT_OF_CONTEST = ("floor", "truth-decoded")
 
 
 def row_texts(scores: Scores) -> dict[str, str]:
@@ -58,14 +56,14 @@ def _metric_table(
     scores: Scores, summary: Mapping[str, Any], origin: str | None, name: str, caption: str
 ) -> Table:
     metrics = {m: entry for m, entry in summary["metrics"].items() if entry["origin"] == origin}
-    winners = {metric: _winners(summary, metric) for metric in metrics}
+    firsts = {metric: winners(summary, metric) for metric in metrics}
     lines = []
     for row in scores.rows:
         cells = []
         for metric in metrics:
             entry = summary["rows"][row][metric]
             spread = "" if entry["sd"] is None else f"± {number(entry['sd'], 2)}"
-            cells.append(value(entry["mean"], spread, best=row in winners[metric]))
+            cells.append(value(entry["mean"], spread, best=row in firsts[metric]))
         lines.append([word(row), *cells])
     return Table(
         name=name,
@@ -274,27 +272,6 @@ def _metric_heads(metrics: Mapping[str, Any]) -> list[Column]:
         Column(f"{name} ({_BEST[entry['best']]})", True, f"{entry['definition']}; best is {entry['best']}")
         for name, entry in metrics.items()
     ]
-
-
-def _winners(summary: Mapping[str, Any], metric: str) -> set[str]:
-    """Rows with the best mean among model and baselines."""
-    wish = summary["metrics"][metric]["best"]
-    means = {
-        row: metrics[metric]["mean"]
-        for row, metrics in summary["rows"].items()
-        if row not in _OUT_OF_CONTEST and metrics[metric]["mean"] is not None
-    }
-    if not means:
-        return set()
-    cost = {row: _cost(mean, wish) for row, mean in means.items()}
-    return {row for row, c in cost.items() if c == min(cost.values())}
-
-
-def _cost(mean: float, wish: str) -> float:
-    """Low is best; a ratio of one half is as far from one as a ratio of two."""
-    if wish == "one":
-        return abs(math.log(mean)) if mean > 0 else math.inf
-    return -mean if wish == "high" else mean
 
 
 def _plain(x: float) -> float | None:
