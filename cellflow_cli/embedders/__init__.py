@@ -1,6 +1,6 @@
 """A control population as a context that the velocity field can query."""
 
 from cellflow_cli.embedders._context import Context, PooledContext
-from cellflow_cli.embedders._subsample import canonical_order, cover, draw
+from cellflow_cli.embedders._subsample import canonical_order, cover, draw, one_of_each
 
-__all__ = ["Context", "PooledContext", "canonical_order", "cover", "draw"]
+__all__ = ["Context", "PooledContext", "canonical_order", "cover", "draw", "one_of_each"]

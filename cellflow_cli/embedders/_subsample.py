@@ -58,17 +58,35 @@ def cover(
         rng: Decides which cells share a subsample.
         at_most: Most subsamples; a population above `at_most * size` cells is thinned.
     """
-    n = len(population.cells)
-    known = population.cells
-    if population.node_features.shape[-1]:  # cells may agree in all features and differ in these
-        known = torch.cat([known, population.node_features.to(known)], dim=-1)
-    order = canonical_order(known)[torch.randperm(n, generator=rng)]
+    n, order = len(population.cells), _shuffled(population, rng)
     if n <= size:
         return _stack([population], [order], [label])
     count = min(math.ceil(n / size), at_most)
     starts = torch.linspace(0, min(n, count * size) - size, count).round().long()
     rows = [order[start : start + size] for start in starts.tolist()]
     return _stack([population] * count, rows, [label] * count)
+
+
+def one_of_each(
+    populations: Sequence[Population], size: int, label: int, rng: torch.Generator
+) -> PopulationBatch:
+    """One subsample of each of several populations, whatever the order of their cells.
+
+    Args:
+        populations: b populations.
+        size: m, cells per subsample; of a smaller population all of them.
+        label: Code of the sample, -1 where it was never trained on.
+        rng: Decides which cells are taken.
+    """
+    rows = [_shuffled(population, rng)[:size] for population in populations]
+    return _stack(populations, rows, [label] * len(populations))
+
+
+def _shuffled(population: Population, rng: torch.Generator) -> Int[Tensor, " n"]:
+    known = population.cells
+    if population.node_features.shape[-1]:  # cells may agree in all features and differ in these
+        known = torch.cat([known, population.node_features.to(known)], dim=-1)
+    return canonical_order(known)[torch.randperm(len(known), generator=rng)]
 
 
 def canonical_order(cells: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cellflow_cli.embedders import cover
+from cellflow_cli.embedders import cover, one_of_each
 from cellflow_cli.flow.ode import SolverConfig
 from cellflow_cli.rng import stream
-from cellflow_cli.types import Condition, Population, PopulationBatch, Transported
+from cellflow_cli.types import Condition, Population, Transported
 
 
 class Prepared(NamedTuple):
@@ -50,10 +50,11 @@ def prepare(
     """
     rng = stream(seed, "context", population.name)
     size = method.context_cells or 1
-    seen = instead or [population]
-    at_most = 64 if method.context_cells and len(seen) == 1 else 1
-    each = [cover(one, size, label, rng, at_most) for one in seen]
-    blocks = PopulationBatch(*(torch.cat(parts) for parts in zip(*each, strict=True)))
+    if len(instead) > 1:
+        blocks = one_of_each(instead, size, label, rng)
+    else:
+        shown = instead[0] if instead else population
+        blocks = cover(shown, size, label, rng, at_most=64 if method.context_cells else 1)
     covariates = population.covariates.to(population.cells).unsqueeze(0)
     return Prepared(method.prepare(blocks, method.shape.encode([condition], covariates)), condition)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cellflow_cli.embedders import canonical_order, cover, draw
+from cellflow_cli.embedders import canonical_order, cover, draw, one_of_each
 from cellflow_cli.rng import stream
 
 
@@ -47,6 +47,16 @@ def test_the_smaller_population_of_a_draw_is_padded(make_population):
     assert batch.mask.sum(-1).tolist() == [7, 9]
     assert batch.mask[0, :7].all()
     assert not batch.cells[0, 7:].any()
+
+
+def test_one_subsample_of_each_population_whatever_their_order(make_population, rng):
+    populations = [numbered(make_population, n) for n in (7, 12)]
+    batch = one_of_each(populations, 9, 4, stream(0))
+    again = one_of_each([permuted(p, rng) for p in populations], 9, 4, stream(0))
+    assert batch.mask.sum(-1).tolist() == [7, 9]
+    assert batch.label.tolist() == [4, 4]
+    assert len(set(batch.cells[1, :, 0].tolist())) == 9
+    assert torch.equal(batch.cells, again.cells)
 
 
 def test_too_many_cells_are_thinned(make_population):
