@@ -56,7 +56,8 @@ def test_formula_source_and_difference_reach_the_card(name):
         "origin": origin_of(name),
     }
     assert 10 < len(entry["definition"]) <= 110
-    card = metric_cards({"settings": {"scaled": True}, "metrics": {name: entry}}, Inputs())[0]
+    summary = {"settings": {"scaled": True}, "metrics": {name: entry}, "audit": {"reason": "not asked for"}}
+    card = metric_cards(summary, Inputs())[0]
     assert " = " in card.formula
     assert card.source.startswith(entry["origin"])
     assert "Ours: " in card.source
