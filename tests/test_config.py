@@ -120,8 +120,8 @@ def test_merging_changes_neither_side():
             {"training": {"stpes": 3}},
             r"Unknown setting `training\.stpes`\. Did you mean 'steps'\?.*`training`",
         ),
-        ({"method": {"embedder": {"kk": 3}}}, r"`method\.embedder\.kk`"),
-        ({"method": {"embedder": {"K": 3}}}, r"Did you mean 'k'\?"),
+        ({"method": {"embedder": {"frequency": 3}}}, r"`method\.embedder\.frequency`"),
+        ({"method": {"embedder": {"Frequencies": 3}}}, r"Did you mean 'frequencies'\?"),
         ({"method": {"name": "fm", "embedder": {"k": 3}}}, r"Unknown setting `method\.embedder`"),
         ({"method": "fmm"}, r"name of a method, found 'fmm'\. Did you mean 'm?fm'\?"),
         ({"method": {"coupling": "exact"}}, r"name of a coupling, found 'exact'"),
@@ -220,7 +220,9 @@ def test_every_setting_has_a_help_text(method):
 
 def test_a_whole_configuration_can_be_written_as_toml():
     """What `inspect` shows can be given back: every value but None has a TOML form."""
-    text = "[method]\nname = 'mfm'\n[method.embedder]\nk = 0\n[method.coupling]\nname = 'exact-ot'\n"
+    text = (
+        "[method]\nname = 'mfm'\n[method.embedder]\nfrequencies = 12\n[method.coupling]\nname = 'exact-ot'\n"
+    )
     made = run(**tomllib.loads(text))
-    assert made.method.config.embedder.config.k == 0
+    assert made.method.config.embedder.config.frequencies == 12
     assert made.method.config.coupling.name == "exact-ot"

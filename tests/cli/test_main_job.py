@@ -93,7 +93,7 @@ def test_a_configuration_file_and_options_mix(cohort_file: Path, tmp_path: Path)
     config = tmp_path / "cellflow.toml"
     config.write_text(
         '[data]\ntreatment_key = "treatment"\ncontrol = ["control"]\nsample_key = ["patient"]\n'
-        "[training]\nsteps = 500\n[method.embedder]\nk = 3\n"
+        "[training]\nsteps = 500\n[method.embedder]\nfrequencies = 12\n"
     )
     result = cellflow(
         "train", cohort_file, "--config", config, "--set", "training.steps=40", "--steps", "7", "-o",
@@ -101,7 +101,7 @@ def test_a_configuration_file_and_options_mix(cohort_file: Path, tmp_path: Path)
     )  # fmt: skip
     settings = json.loads(result.stdout)["config"]
     assert settings["training"]["steps"] == 7
-    assert settings["method"]["embedder"]["k"] == 3
+    assert settings["method"]["embedder"]["frequencies"] == 12
 
 
 def test_a_file_of_untreated_cells_alone(cohort_file: Path, tmp_path: Path) -> None:
