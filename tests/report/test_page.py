@@ -120,7 +120,10 @@ def test_every_number_has_its_card(page, scores):
         assert (
             f"--metrics {metric} --scale --max-cells 500 --floor-splits 5 --seed 0 -o report-{metric}" in card
         )
-    assert "cellflow evaluate &#39;my cells.h5ad&#39; truth.h5ad --metrics variance-ratio,w1,energy --scale" in page
+    assert (
+        "cellflow evaluate &#39;my cells.h5ad&#39; truth.h5ad --metrics variance-ratio,w1,energy --scale"
+        in page
+    )
     assert "E = 2 mean_ij |x_i - y_j|" in page
     assert "row <code>model</code>, metric <code>energy</code> holds 0.2" in page
 
