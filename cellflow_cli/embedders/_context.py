@@ -84,8 +84,12 @@ def thinned(population: PopulationBatch, fewest: int) -> PopulationBatch:
 
 def mean_and_spread(h: Float[Tensor, "b m f"], mask: Bool[Tensor, "b m"]) -> Float[Tensor, "b g"]:
     """Mean and standard deviation over the cells that the mask keeps, side by side, shape [b, 2 f]."""
-    weight = mask.unsqueeze(-1).to(h.dtype)
-    n = weight.sum(1).clamp(min=1)
-    mean = (h * weight).sum(1) / n
-    variance = ((h - mean.unsqueeze(1)).square() * weight).sum(1) / n
+    mean = masked_mean(h, mask)
+    variance = masked_mean((h - mean.unsqueeze(1)).square(), mask)
     return torch.cat([mean, (variance + 1e-6).sqrt()], dim=-1)
+
+
+def masked_mean(h: Float[Tensor, "b m f"], mask: Bool[Tensor, "b m"]) -> Float[Tensor, "b f"]:
+    """Mean over the cells that the mask keeps, shape [b, f]; zero where it keeps none."""
+    weight = mask.unsqueeze(-1).to(h.dtype)
+    return (h * weight).sum(1) / weight.sum(1).clamp(min=1)

@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from cellflow_cli.catalog import Entry
-from cellflow_cli.embedders._context import mean_and_spread
+from cellflow_cli.embedders._context import masked_mean, mean_and_spread
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
 
@@ -114,7 +114,7 @@ class Fourier(nn.Module):
     def forward(self, population: PopulationBatch) -> FourierContext:
         """A context of b subsamples."""
         angle = population.cells @ self.frequencies
-        cosine, sine = (_mean(part, population.mask) for part in (angle.cos(), angle.sin()))
+        cosine, sine = (masked_mean(part, population.mask) for part in (angle.cos(), angle.sin()))
         if self.pool is None:
             pooled = cosine[:, :0]
         else:
@@ -123,11 +123,6 @@ class Fourier(nn.Module):
                 torch.cat([mean_and_spread(h, population.mask), _GAIN * cosine, _GAIN * sine], -1)
             )
         return FourierContext(cosine, sine, self.frequencies, pooled)
-
-
-def _mean(h: Float[Tensor, "b m f"], mask: Bool[Tensor, "b m"]) -> Float[Tensor, "b f"]:
-    weight = mask.unsqueeze(-1).to(h.dtype)
-    return (h * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
 EMBEDDER = Entry(FourierConfig, Fourier)

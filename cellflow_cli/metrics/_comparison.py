@@ -137,12 +137,12 @@ class Comparison:
         """
         if space == "genes":
             return self.once("genes", lambda: self._of(*self.genes, self.other_targets_genes))
-        if self.scale is None:
-            return self
-        scale = self.scale.double()
+        scale = self.scale
+        return self if scale is None else self.once("flow", lambda: self._times(scale.double()))
+
+    def _times(self, scale: Tensor) -> "Comparison":
         others = None if self.other_targets is None else self.other_targets * scale
-        cells = (self.predicted * scale, self.target * scale, self.control * scale)
-        return self.once("flow", lambda: self._of(*cells, others))
+        return self._of(self.predicted * scale, self.target * scale, self.control * scale, others)
 
     @staticmethod
     def _of(predicted: Tensor, target: Tensor, control: Tensor, others: Tensor | None) -> "Comparison":

@@ -48,10 +48,6 @@ class Ablation:
         """Functions for the argument `further` of `evaluation.score`."""
         return {OTHER: self.other, AVERAGE: self.average}
 
-    def own(self, pair: Aligned, rows: np.ndarray, pairs: Sequence[Aligned]) -> Float[Tensor, "n d"]:
-        """What the prediction holds: told the sample's own population."""
-        return self._carried(pair, rows, [])
-
     def other(self, pair: Aligned, rows: np.ndarray, pairs: Sequence[Aligned]) -> Float[Tensor, "n d"]:
         """Told the control population of another sample."""
         self._check(pair)
@@ -59,13 +55,13 @@ class Ablation:
         at = next(i for i, p in enumerate(controls) if p.control[0] == pair.control[0])
         if len(controls) < 2:
             raise MetricError("there is no other sample to take a control population from")
-        return self._carried(pair, rows, [self._population(controls[at - 1])])
+        return self.carried(pair, rows, [self._population(controls[at - 1])])
 
     def average(self, pair: Aligned, rows: np.ndarray, pairs: Sequence[Aligned]) -> Float[Tensor, "n d"]:
         """Told the average control population of the training part."""
         self._check(pair)
         try:
-            return self._carried(pair, rows, self._averaged)
+            return self.carried(pair, rows, self._averaged)
         except BundleError as error:
             raise MetricError(str(error)) from error
 
@@ -83,9 +79,8 @@ class Ablation:
         if pair.control_in_truth or not len(pair.control):
             raise MetricError("the prediction holds no control cells; predict without `--no-controls`")
 
-    def _carried(
-        self, pair: Aligned, rows: np.ndarray, instead: Sequence[Population]
-    ) -> Float[Tensor, "n d"]:
+    def carried(self, pair: Aligned, rows: np.ndarray, instead: Sequence[Population]) -> Float[Tensor, "n d"]:
+        """Cells of the prediction carried again, told `instead`; told nothing else, they are as predicted."""
         model: Any = self.model
         population = self._population(pair)
         begin = start(model.method, population, pair.condition, self.seed)

@@ -12,6 +12,7 @@ from cellflow_cli.definitions import described, find, metrics_of, origin_of, pro
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.metrics import Comparison, MetricValue
 from cellflow_cli.report.card import Inputs, metric_cards
+from tests.degenerate import CASES, degenerate
 
 PROJECTS = Catalog("definitions").names()
 NAMES = [name for project in PROJECTS for name in metrics_of(project)]
@@ -118,22 +119,9 @@ def test_truth_beats_a_distorted_truth(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    "case", ["one cell each", "one feature", "all cells equal", "target all equal", "no control"]
-)
+@pytest.mark.parametrize("case", CASES)
 def test_degenerate_input_gives_a_number_or_a_reason(name, case):
-    given = draw()
-    match case:
-        case "one cell each":
-            given = {role: cells[:1] for role, cells in given.items()}
-        case "one feature":
-            given = {role: cells[:, :1] for role, cells in given.items()}
-        case "all cells equal":
-            given = {role: torch.full_like(cells, 0.1) for role, cells in given.items()}
-        case "target all equal":
-            given["target"] = torch.full_like(given["target"], 0.1)
-        case "no control":
-            given["control"] = given["control"][:0]
+    given = degenerate(draw(), case)
     found, reason = value(name, given)
     assert math.isfinite(found) if found is not None else len(reason) > 10
 

@@ -7,6 +7,7 @@ import torch
 
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.metrics import Comparison, Metric, MetricValue
+from tests.degenerate import CASES, degenerate
 
 NAMES = Catalog("metrics").names()
 ROLES = ("predicted", "target", "control")
@@ -110,22 +111,9 @@ def test_truth_beats_a_distorted_truth(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    "case", ["one cell each", "one feature", "all cells equal", "target all equal", "no control"]
-)
+@pytest.mark.parametrize("case", CASES)
 def test_degenerate_input_gives_a_number_or_a_reason(name, case):
-    given = draw()
-    match case:
-        case "one cell each":
-            given = {role: cells[:1] for role, cells in given.items()}
-        case "one feature":
-            given = {role: cells[:, :1] for role, cells in given.items()}
-        case "all cells equal":
-            given = {role: torch.full_like(cells, 0.1) for role, cells in given.items()}
-        case "target all equal":
-            given["target"] = torch.full_like(given["target"], 0.1)
-        case "no control":
-            given["control"] = given["control"][:0]
+    given = degenerate(draw(), case)
     value, reason = load(name).function(Comparison(**given))
     if value is None:
         assert len(reason) > 10
