@@ -2,8 +2,10 @@
 
 import json
 import sys
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +29,65 @@ def stderr() -> Console:
 def say(text: str, style: str | None = None) -> None:
     """One line for people; markup is not interpreted, so that labels with brackets survive."""
     stderr().print(text, style=style, markup=False)
+
+
+class OnProgress(Protocol):
+    """What a long work calls now and then."""
+
+    def __call__(self, done: int, total: int, what: str = "") -> None:
+        """So much of all is done; next comes `what`."""
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[OnProgress]:
+    """A live bar with the time left in a terminal; in a log a plain line at most every ten seconds.
+
+    Args:
+        doing: Such as "Scoring".
+    """
+    screen = stderr()
+    if not screen.is_terminal:
+        yield _PlainProgress(doing)
+        return
+    from rich import progress as bars
+    from rich.markup import escape
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task(doing, total=None)
+
+        def report(done: int, total: int, what: str = "") -> None:
+            bar.update(task, completed=done, total=total, description=escape(what or doing))
+
+        yield report
+
+
+class _PlainProgress:
+    """Lines such as `Scoring 12/100, next P09, agonist 1; 3 min left`."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+        self._started = time.monotonic()
+        self._next = 0.0
+
+    def __call__(self, done: int, total: int, what: str = "") -> None:
+        spent = time.monotonic() - self._started
+        if spent < self._next or done >= total:
+            return
+        self._next = spent + 10
+        then = f", next {what}" if what else ""
+        left = f"; {duration(spent / done * (total - done))} left" if done else ""
+        say(f"{self._doing} {done:,}/{total:,}{then}{left}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds below two minutes, minutes above."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def emit_json(value: Any) -> None:

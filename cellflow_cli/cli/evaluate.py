@@ -1,7 +1,5 @@
 """`cellflow evaluate`: how good a prediction is, beside baselines and the noise floor."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -123,7 +121,7 @@ def evaluate(
         {"transform": trained.transform, "summaries": trained.summaries} if trained else {}
     )
     further = Ablation(trained, prediction).rows if trained and ablation is not False else None
-    with _progress() as on_progress:
+    with console.progress("Scoring") as on_progress:
         scores = score(
             prediction, measured, **stored, metrics=asked, definitions=others, max_cells=max_cells,
             all_cells=all_cells, floor_splits=floor_splits, audit=audit, seed=seed, device=where, scale=scale,
@@ -192,24 +190,6 @@ def _trained(folder: Path, model_id: str | None, device: str) -> "Model":
             "Choose its folder with `--model`, or predict again."
         )
     return model
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None]]:
-    """A bar in a terminal, otherwise one plain line per condition."""
-    screen = console.stderr()
-    if not screen.is_terminal:
-        yield lambda done, total, what: console.say(f"{done + 1}/{total} {what}") if done < total else None
-        return
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True) as bar:
-        task = bar.add_task("Scoring", total=None)
-        yield lambda done, total, what: bar.update(
-            task, completed=done, total=total, description=escape(what or "Scoring")
-        )
 
 
 def _show(scores: "Scores", summary: dict[str, Any], output: Path) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -147,7 +145,7 @@ def predict(
     )
     for remark in planned.warnings:
         console.say(f"Warning: {remark}", style="yellow")
-    with _progress() as on_rows:
+    with console.progress("Rows") as on_rows:
         write_prediction(planned, output, force=force, on_rows=on_rows)
     if planned.n_clipped:
         share = planned.n_clipped / max(1, planned.n_values)
@@ -194,17 +192,3 @@ def _samples(text: str) -> str | dict[str, list[str]]:
 def _some(names: list[str], limit: int = 6) -> str:
     rest = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    screen = console.stderr()
-    if not screen.is_terminal:
-        yield lambda done, total: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True) as bar:
-        task = bar.add_task("Rows", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

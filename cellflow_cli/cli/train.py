@@ -190,7 +190,7 @@ class _PlainProgress:
             return
         self._next[stage] = at.seconds + 10
         left = at.seconds / at.step * (at.steps - at.step)
-        console.say(f"{_STAGES[stage]} {at.step}/{at.steps}, {_facts(at)}, {left:.0f} s left")
+        console.say(f"{_STAGES[stage]} {at.step}/{at.steps}, {_facts(at)}, {console.duration(left)} left")
 
 
 _STAGES = {"train": "Training", "refit": "Refitting on all training groups"}
