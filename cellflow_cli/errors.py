@@ -84,5 +84,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """A hint " Did you mean 'x'?" for the known word closest to `word`, or an empty string."""
     names = [str(name) for name in known]
     folded = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(str(word).lower(), folded, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(word).lower(), folded, n=1, cutoff=0.65)
     return f" Did you mean {folded[close[0]]!r}?" if close else ""

@@ -79,10 +79,10 @@ def _check_treatments(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) ->
     treated = [label for label in found if label not in spec.control]
     if set(treated) & measured:
         return
-    what = "control only" if not treated else listed(treated)
+    what = "control only." if not treated else f"{listed(treated)}.{nearest(treated[0], measured)}"
     option = f"`--predicted-obs {spec.treatment_key}=LABEL`"
     raise DataError(
         f"Expected predicted cells under a measured treatment ({listed(distinct(measured))}) in "
-        f'`obs["{spec.treatment_key}"]`, found {what}.{where(obs)} If the whole file is the prediction of '
+        f'`obs["{spec.treatment_key}"]`, found {what}{where(obs)} If the whole file is the prediction of '
         f"one treatment, name it with {option}."
     )

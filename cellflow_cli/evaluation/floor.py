@@ -41,15 +41,16 @@ def averaged(values: Sequence[MetricValue]) -> tuple[MetricValue, float]:
     that comes from having measured these cells.
 
     Args:
-        values: The metric of each split, one or more; splits without a value are left out.
+        values: The metric of each split, one or more. The first is that of the split which all rows are
+            compared on: without a value there, none is given, so that means of the floor and of the
+            rows are over the same populations. Further splits without a value are left out.
 
     Returns:
-        value: The mean with the first remark, or the first reason if no split has a value.
+        value: The mean with the remark of the first split, or its reason if it has no value.
         se: NaN below two values.
     """
     numbers = [v.value for v in values if v.value is not None]
-    if not numbers:
+    if values[0].value is None:
         return values[0], math.nan
     se = float(np.std(numbers, ddof=1)) / math.sqrt(len(numbers)) if len(numbers) > 1 else math.nan
-    remark = next(v.reason for v in values if v.value is not None)
-    return MetricValue(float(np.mean(numbers)), remark), se
+    return MetricValue(float(np.mean(numbers)), values[0].reason), se

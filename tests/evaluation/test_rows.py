@@ -32,9 +32,14 @@ def test_the_floor_is_a_mean_over_splits_with_an_error():
     value, se = averaged([MetricValue(v, "of some features") for v in (1.0, 2.0, 6.0)])
     assert value == (3.0, "of some features")
     assert se == pytest.approx(math.sqrt(7) / math.sqrt(3))  # variance ((-2)^2 + (-1)^2 + 3^2) / 2
-    one, unknown = averaged([MetricValue(None, "why"), MetricValue(2.0)])
+    one, unknown = averaged([MetricValue(2.0), MetricValue(None, "why")])
     assert one == (2.0, "")
     assert math.isnan(unknown)
+
+
+def test_the_floor_has_a_value_where_the_rows_can_have_one():
+    """Without a value on the split of all rows: means over populations would be of different ones."""
+    assert averaged([MetricValue(None, "why"), MetricValue(2.0)])[0] == (None, "why")
     assert averaged([MetricValue(None, "why"), MetricValue(None, "else")])[0] == (None, "why")
 
 
