@@ -32,14 +32,23 @@ GateMetric = Annotated[
 ]
 
 
-def bar(baseline: str | None, metric: str | None, scored: list[str] | None) -> tuple[str, str] | None:
+def bar(
+    baseline: str | None, metric: str | None, metrics: list[str] | None, definitions: list[str]
+) -> tuple[str, str] | None:
     """Baseline and metric of `--fail-if-worse-than`, checked before any file is opened; None without it.
+
+    Args:
+        baseline: Its name, if given.
+        metric: Its name, if given.
+        metrics: Those to score; None for all of ours.
+        definitions: Projects whose metrics are scored too.
 
     Raises:
         ConfigError: If a name is unknown, the metric is not scored, or there is a metric alone.
     """
     from cellflow_cli.errors import ConfigError
     from cellflow_cli.evaluation.gate import DEFAULT_METRIC, check_names
+    from cellflow_cli.evaluation.score import metric_names
 
     if baseline is None:
         if metric is not None:
@@ -48,7 +57,7 @@ def bar(baseline: str | None, metric: str | None, scored: list[str] | None) -> t
                 "The metrics to score are chosen with `--metrics`."
             )
         return None
-    check_names(baseline, metric or DEFAULT_METRIC, scored)
+    check_names(baseline, metric or DEFAULT_METRIC, metric_names(metrics, definitions))
     return baseline, metric or DEFAULT_METRIC
 
 

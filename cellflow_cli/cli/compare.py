@@ -266,7 +266,8 @@ def _progress(n_pending: int) -> Callable[[int, int, Any, dict[str, Any]], None]
         seconds = facts["seconds"]
         console.say(
             f"{done}/{total} {job.title}: trained in {seconds['train']:.0f} s, predicted in "
-            f"{seconds['predict']:.0f} s, scored in {seconds['score']:.0f} s; about {console.duration(left)} left"
+            f"{seconds['predict']:.0f} s, scored in {seconds['score']:.0f} s; about "
+            f"{console.duration(left)} left"
         )
 
     return on_done

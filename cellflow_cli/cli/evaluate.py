@@ -104,7 +104,7 @@ def evaluate(
         raise ConfigError("Expected `--model MODEL` beside `--ablation`, found none. Name the model folder.")
     check_report(output, force=force, holds=FILES)
     asked, others = opt.metric_names(metrics), opt.definition_names(definitions)
-    gate = bar(fail_if_worse_than, metric, asked)
+    gate = bar(fail_if_worse_than, metric, asked, others)
     where = resolve(device)
     prediction = read([predicted])
     trained = None
@@ -267,14 +267,10 @@ def _population(summary: dict[str, Any], metric: str) -> str:
 
 
 def _alarms(summary: dict[str, Any]) -> list[str]:
+    from cellflow_cli.evaluation.collapse import how_far
+
     collapse = summary["collapse"]
-    if not collapse["alarm"]:
-        return []
-    ratio = collapse["ratios"]["variance-ratio"]["model"]
-    return [
-        f"Collapse alarm: predicted cells vary {ratio:.2g} times as much as measured ones (expected between "
-        f"{collapse['bounds'][0]:g} and {collapse['bounds'][1]:g})."
-    ]
+    return [f"Collapse alarm: {how_far(collapse)}."] if collapse["alarm"] else []
 
 
 def _reasons(scores: "Scores", summary: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from cellflow_cli.evaluation._summary import winners
+from cellflow_cli.evaluation.intervals import covers
 
 _STYLE = "text-align:right;padding:2px 8px"
 _BEST = {"low": "\N{DOWNWARDS ARROW}", "high": "\N{UPWARDS ARROW}", "one": "\N{RIGHTWARDS ARROW}1"}
@@ -38,22 +39,21 @@ def as_html(summary: Mapping[str, Any]) -> str:
 def sentence(summary: Mapping[str, Any]) -> str:
     """The model beside the best baseline by the first metric that both have a value of, in one sentence."""
     n = f"{summary['n_conditions']} populations of {len(summary['groups'])} groups"
-    seen = " Seen in training, so no test." if summary["seen_in_training"] else ""
-    rows = summary["rows"]
+    all_seen = set(summary["groups"]) <= set(summary["seen_in_training"])
+    seen = " Seen in training, so no test." if all_seen else ""
     for metric in sorted(summary["metrics"], key=lambda name: name != "energy"):
         sign = -1 if summary["metrics"][metric]["best"] == "high" else 1
-        found = {name: entry[metric]["difference"] for name, entry in summary["intervals"].items()}
-        known = {name: sign * value for name, value in found.items() if value is not None}
+        entries = {name: entry[metric] for name, entry in summary["intervals"].items()}
+        known = {n: sign * e["difference"] for n, e in entries.items() if e["difference"] is not None}
         if not known:
             continue
-        missing = {name: rows[name][metric]["n_missing"] for name in (*known, "model")}
-        # a baseline that is scored on the easy conditions only has no claim to be the best
-        rival = max(known, key=lambda name: (missing[name] <= missing["model"], known[name]))
+        rival = max(known, key=lambda name: (covers(entries[name]), known[name]))
+        values = entries[rival]
         count = summary["better_than"][rival][metric]
         word = "worse than" if known[rival] > 0 else "better than" if known[rival] < 0 else "the same as"
         return (
-            f"{n}: by {metric} the model ({rows['model'][metric]['mean']:.3g}) is {word} the best baseline, "
-            f"{rival} ({rows[rival][metric]['mean']:.3g}), and better on {count['k']} of {count['n']} "
+            f"{n}: by {metric} the model ({values['model']:.3g}) is {word} the best baseline, "
+            f"{rival} ({values['baseline']:.3g}), and better on {count['k']} of {count['n']} "
             f"groups.{seen}"
         )
     return f"{n}; no baseline to compare with.{seen}"

@@ -50,7 +50,8 @@ class SampleCells(NamedTuple):
         control: Control cells in random order, at most `max_cells`; of one type where one is scored.
         population: Flow features of control cells of all types, shape [k, d].
         cell_types: Type of each of them; None where the file does not say.
-        means: Mean measured cell under each condition; empty if no metric asks for them.
+        means: Mean measured cell under each measured condition, predicted or not; empty if no metric
+            asks for them.
     """
 
     control: Cells
@@ -66,6 +67,7 @@ class Job:
     Attributes:
         files: Prediction and truth.
         pairs: All conditions, sorted by sample.
+        others: Rows of the truth of measured conditions that were not predicted, by sample and condition.
         cell_type_key: Column of obs with the cell type, if the training data had one.
         summaries: Of the training populations.
         scale: Flow features are divided by it, shape [d]; None leaves them as they are.
@@ -81,6 +83,7 @@ class Job:
 
     files: Files
     pairs: tuple[Aligned, ...]
+    others: Mapping[tuple[tuple[str, ...], Condition], np.ndarray]
     cell_type_key: str | None
     summaries: Summaries
     scale: Float[Tensor, " d"] | None
@@ -130,12 +133,11 @@ class Job:
     def _means(self, pair: Aligned) -> dict[Condition, MeanCell]:
         if not any(find(name).others for name in self.metrics):
             return {}
+        measured = {(one.sample, one.condition): one.target for one in self.pairs} | dict(self.others)
         found = {}
-        for other in self.pairs:
-            if other.sample == pair.sample and len(other.target):
-                draw = self.stream(other.name, other.condition.label, "mean")
-                cells = self.files.of_truth(some(other.target, self.max_cells, draw))
-                found[other.condition] = MeanCell(
-                    self.scaled(cells.flow).mean(0), cells.genes.double().mean(0)
-                )
+        for (sample, condition), rows in measured.items():
+            if sample == pair.sample and len(rows):
+                draw = self.stream(pair.name, condition.label, "mean")
+                cells = self.files.of_truth(some(rows, self.max_cells, draw))
+                found[condition] = MeanCell(self.scaled(cells.flow).mean(0), cells.genes.double().mean(0))
         return found

@@ -54,15 +54,21 @@ def is_better(value: float, rival: float, wish: str) -> bool:
 def winners(summary: Mapping[str, Any], metric: str) -> set[str]:
     """Rows with the best mean among model and baselines; measured cells are not in the contest.
 
+    None where the rows lack values in different numbers of conditions: means over different
+    conditions are no contest.
+
     Args:
         summary: With `rows` and `metrics` as in `Scores.summary()`.
         metric: Name of a metric.
     """
-    means = {
-        row: entries[metric]["mean"]
+    entered = {
+        row: entries[metric]
         for row, entries in summary["rows"].items()
         if row not in ("floor", DECODED) and entries[metric]["mean"] is not None
     }
+    if len({entry["n_missing"] for entry in entered.values()}) > 1:
+        return set()
+    means = {row: entry["mean"] for row, entry in entered.items()}
     wish = summary["metrics"][metric]["best"]
     cost = {row: from_one(m) if wish == "one" else -m if wish == "high" else m for row, m in means.items()}
     return {row for row, c in cost.items() if c == min(cost.values())}

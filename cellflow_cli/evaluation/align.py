@@ -1,7 +1,7 @@
 """Which predicted population is held against which measured one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -56,11 +56,13 @@ class Alignment:
         pairs: Sorted by sample, then condition.
         only_predicted: Predicted populations (match keys, condition) that were not measured, as text.
         only_truth: Measured populations of predicted samples that were not predicted, as text.
+        others: Their rows of the truth, by sample and condition.
     """
 
     pairs: tuple[Aligned, ...]
     only_predicted: tuple[str, ...] = ()
     only_truth: tuple[str, ...] = ()
+    others: Mapping[tuple[tuple[str, ...], Condition], np.ndarray] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,13 @@ def align(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> Align
         raise DataError(f"Expected predicted cells, found none.{where(predicted)} Predict again.")
     theirs = _populations(truth, np.flatnonzero(~is_control(truth, spec)), spec, spec.sample_key)
     controls = _Controls(predicted, np.flatnonzero(~is_predicted), truth, spec)
-    pairs, used, only_truth = [], set(), []
+    pairs, used, unpredicted = [], set(), []
     samples = {mine.sample for mine in ours}
     for other in theirs:
         matched = tuple(other.sample[i] for i in matched_positions(spec))
         found = next((mine for mine in ours if mine.sample == matched and _same(mine, other)), None)
         if found is None:
-            only_truth += [other.title] if matched in samples else []
+            unpredicted += [other] if matched in samples else []
             continue
         used.add(found.title)
         control, in_truth = controls.of(matched)
@@ -122,7 +124,10 @@ def align(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> Align
     if not pairs:
         raise _no_overlap(ours, theirs, predicted, truth)
     return Alignment(
-        tuple(pairs), tuple(mine.title for mine in ours if mine.title not in used), tuple(only_truth)
+        pairs=tuple(pairs),
+        only_predicted=tuple(mine.title for mine in ours if mine.title not in used),
+        only_truth=tuple(other.title for other in unpredicted),
+        others={(other.sample, other.condition): other.rows for other in unpredicted},
     )
 
 

@@ -1,5 +1,6 @@
 """The collapse alarm: predictions that vary much less, or much more, than measured cells."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,8 @@ from cellflow_cli.types import Condition
 
 BOUNDS = (0.5, 2.0)
 METRICS = ("variance-ratio", "variance-ratio-genes")
+MOST_OUTSIDE = 0.25
+"""Share of the conditions that may be out of bounds: too narrow here and too wide there do not cancel."""
 
 
 def collapse(lines: Lines, fraction_clipped: float | None = None) -> dict[str, Any]:
@@ -24,9 +27,9 @@ def collapse(lines: Lines, fraction_clipped: float | None = None) -> dict[str, A
         fraction_clipped: Share of the predicted values that the decoder set to zero, if known.
 
     Returns:
-        alarm: True where the model's mean ratio over groups is outside `bounds`; None, with a
-            `reason`, if the ratio is not known.
-        conditions: Conditions outside the bounds, with their ratio.
+        alarm: True where the model's mean ratio over groups is outside `bounds`, or the ratio of more
+            than a quarter of the conditions; None, with a `reason`, if no ratio is known.
+        conditions: Conditions outside the bounds, with their ratio; n_conditions: of so many.
         ratios: For each metric the mean of the rows model, truth-decoded and floor.
         bounds, fraction_clipped: As they are.
     """
@@ -37,13 +40,32 @@ def collapse(lines: Lines, fraction_clipped: float | None = None) -> dict[str, A
         "alarm": None,
         "bounds": list(BOUNDS),
         "conditions": _outside(lines),
+        "n_conditions": int(lines.of("model", METRICS[0])["value"].notna().sum()),
         "ratios": {metric: {row: means[row][metric]["mean"] for row in rows} for metric in metrics},
         "fraction_clipped": None if fraction_clipped is None else float(fraction_clipped),
     }
     ratio = found["ratios"].get(METRICS[0], {}).get("model")
     if ratio is None:
         return {**found, "reason": f"no value of `{METRICS[0]}` for the model"}
-    return {**found, "alarm": not _within(ratio)}
+    many = len(found["conditions"]) > MOST_OUTSIDE * found["n_conditions"]
+    return {**found, "alarm": many or not _within(ratio)}
+
+
+def how_far(collapse: Mapping[str, Any]) -> str:
+    """The finding of a known alarm in words, on or off.
+
+    Args:
+        collapse: What `collapse` returns, with `alarm` True or False.
+    """
+    low, high = collapse["bounds"]
+    ratio, outside, n = (
+        collapse["ratios"][METRICS[0]]["model"],
+        len(collapse["conditions"]),
+        collapse["n_conditions"],
+    )
+    text = f"predicted cells have {ratio:.3g} times the variance of measured ones in the mean over groups"
+    place = "within" if low <= ratio <= high else "outside"
+    return f"{text}, {place} the bounds {low:g} and {high:g}; {outside} of {n} populations are outside"
 
 
 def _within(ratio: float) -> bool:

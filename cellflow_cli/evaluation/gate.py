@@ -1,10 +1,12 @@
 """A bar that the user sets: the model must not be worse than a baseline."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from cellflow_cli.catalog import Catalog
+from cellflow_cli.definitions import find
 from cellflow_cli.errors import ConfigError, MetricError, listed, nearest
 from cellflow_cli.evaluation._lines import Lines, group_means
 from cellflow_cli.evaluation._summary import from_one, is_better
@@ -47,23 +49,24 @@ class Gate:
         )
 
 
-def check_names(baseline: str, metric: str, scored: list[str] | None) -> None:
+def check_names(baseline: str, metric: str, scored: Sequence[str]) -> None:
     """Whether there will be something to compare, asked before the work.
 
     Args:
         baseline: Name of a baseline.
         metric: Name of a metric.
-        scored: Metrics that will be scored; None for all.
+        scored: Metrics that will be scored.
 
     Raises:
         ConfigError: If there is no such baseline or metric, or the metric will not be scored.
     """
     Catalog("baselines").load(baseline)
-    Catalog("metrics").load(metric)
-    if scored is not None and metric not in scored:
+    find(metric)
+    if metric not in scored:
         raise ConfigError(
             f"Expected the metric of the bar among the metrics that are scored ({listed(scored, 10)}), found "
-            f"{metric!r}.{nearest(metric, scored)} Choose it with `--metric`, or score it with `--metrics`."
+            f"{metric!r}.{nearest(metric, scored)} Choose it with `--metric`, or score it "
+            "with `--metrics` or `--definitions`."
         )
 
 
@@ -97,7 +100,7 @@ def gate(scores: Scores, baseline: str, metric: str = DEFAULT_METRIC) -> Gate:
 
 
 def _compared(both: pd.DataFrame, baseline: str, metric: str, n_left_out: int) -> Gate:
-    groups, wish = group_means(both), Catalog("metrics").load(metric).best
+    groups, wish = group_means(both), find(metric).best
     costs = (groups.map(from_one) if wish == "one" else groups * (-1 if wish == "high" else 1)).mean()
     better = [is_better(m, b, wish) for m, b in zip(groups["model"], groups["baseline"], strict=True)]
     return Gate(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 import torch
 
 from cellflow_cli import rng
@@ -35,24 +36,47 @@ def intervals(
 
     Returns:
         For each metric `difference`, `low`, `high` and `n_groups`; low and high are None, with a
-        `reason`, below six groups.
+        `reason`, below six groups. `model` and `baseline` are the means of both over the conditions
+        where both have a value, `n_conditions` in number, and `n_missing` counts the conditions where
+        the model alone has one.
 
     Source: Efron and Tibshirani (1993), An introduction to the bootstrap, section 13.3 (percentile
     interval).
     """
     return {
-        metric: _interval(
-            _differences(lines, baseline, metric, wish), rng.stream(seed, "bootstrap", baseline, metric)
-        )
+        metric: _paired(lines, baseline, metric, wish, rng.stream(seed, "bootstrap", baseline, metric))
         for metric, wish in best.items()
     }
 
 
-def _differences(lines: Lines, baseline: str, metric: str, wish: str) -> list[float]:
-    means = group_means(lines.beside({"model": "model", "baseline": baseline}, metric))
-    if wish == "one":
-        means = means.map(from_one)
-    return [d for d in (means["model"] - means["baseline"]).tolist() if math.isfinite(d)]
+def covers(entry: Mapping[str, Any]) -> bool:
+    """Whether a baseline has a value on at least half of the conditions where the model has one.
+
+    One that is scored on a few conditions has no claim to be the best; one that lacks a few has not
+    lost it.
+
+    Args:
+        entry: One metric of `intervals`.
+    """
+    return bool(entry["n_conditions"] >= entry["n_missing"])
+
+
+def _paired(lines: Lines, baseline: str, metric: str, wish: str, draws: torch.Generator) -> dict[str, Any]:
+    both = lines.beside({"model": "model", "baseline": baseline}, metric)
+    means = group_means(both)
+    cost = means.map(from_one) if wish == "one" else means
+    differences = [d for d in (cost["model"] - cost["baseline"]).tolist() if math.isfinite(d)]
+    return {
+        **_interval(differences, draws),
+        "model": _mean(means["model"]),
+        "baseline": _mean(means["baseline"]),
+        "n_conditions": len(both),
+        "n_missing": int(lines.of("model", metric)["value"].notna().sum()) - len(both),
+    }
+
+
+def _mean(values: pd.Series) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
 def _interval(differences: list[float], generator: torch.Generator) -> dict[str, Any]:

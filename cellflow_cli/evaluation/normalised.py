@@ -9,11 +9,11 @@ import pandas as pd
 from cellflow_cli.evaluation._lines import NULL, Lines, group_means
 
 ERRORS = 3
-"""Standard errors of the floor that null and floor must be apart."""
+"""Standard errors that null and floor must be apart."""
 
 
 def normalised(
-    lines: Lines, rows: Sequence[str], best: Mapping[str, str]
+    lines: Lines, rows: Sequence[str], best: Mapping[str, str], splits: int
 ) -> dict[str, dict[str, dict[str, Any]]]:
     r"""For each row and metric the part of the way from null to floor that it covers, not clipped.
 
@@ -22,19 +22,27 @@ def normalised(
     Each of the three is the mean over conditions within a group, then over groups, over the
     conditions where all three have a value. The null is the row `identity`: controls as prediction.
 
+    The null is held against one split of the measured cells, the floor is a mean over k of them with
+    standard error s. Where there is nothing to predict the null is as noisy as one split, so that the
+    standard error of their distance is (s^2 + k s^2)^1/2.
+
     Args:
         lines: Scores, with the standard error of the floor over its splits.
         rows: Rows to score.
         best: Best value of each metric: low, high or one.
+        splits: k.
 
     Returns:
-        For each row and metric `value`; None with a `reason` where null and floor are not apart by
-        more than three standard errors of the floor, or where one of the three is missing.
+        For each row and metric `value`; None with a `reason` where the null is not worse than the floor
+        by more than three standard errors, or where one of the three is missing.
     """
-    return {row: {metric: _normalised(lines, row, metric, best[metric]) for metric in best} for row in rows}
+    return {
+        row: {metric: _normalised(lines, row, metric, best[metric], splits) for metric in best}
+        for row in rows
+    }
 
 
-def _normalised(lines: Lines, row: str, metric: str, wish: str) -> dict[str, Any]:
+def _normalised(lines: Lines, row: str, metric: str, wish: str, splits: int) -> dict[str, Any]:
     if wish == "one":
         return _nothing("the best value is one, which null and floor do not enclose")
     three = lines.beside({"row": row, "null": NULL, "floor": "floor"}, metric)
@@ -44,11 +52,11 @@ def _normalised(lines: Lines, row: str, metric: str, wish: str) -> dict[str, Any
     error = _floor_error(lines, metric, three.index)
     if error is None:
         return _nothing("the error of the floor is not known: it needs two splits or more")
-    gap = means["null"] - means["floor"]
-    if abs(gap) <= ERRORS * error:
+    gap, error = means["null"] - means["floor"], error * math.sqrt(1 + splits)
+    if (-gap if wish == "high" else gap) <= ERRORS * error:
         return _nothing(
-            f"null ({means['null']:.3g}) and floor ({means['floor']:.3g}) are closer than {ERRORS} standard "
-            f"errors of the floor ({error:.2g}): hardly anything to predict"
+            f"null ({means['null']:.3g}) is not worse than floor ({means['floor']:.3g}) by more than "
+            f"{ERRORS} standard errors ({error:.2g}): hardly anything to predict"
         )
     return {"value": float((means["null"] - means["row"]) / gap)}
 

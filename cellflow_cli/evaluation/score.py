@@ -85,7 +85,7 @@ def score(
         raise ConfigError(f"Expected `max_cells` to be at least 2, found {max_cells!r} (`--max-cells`).")
     if floor_splits < 1:
         raise ConfigError(f"Expected `floor_splits` to be at least 1, found {floor_splits!r}.")
-    names, rivals = _metrics(metrics, definitions), _known("baselines", baselines)
+    names, rivals = metric_names(metrics, definitions), _known("baselines", baselines)
     provenance = read_provenance(predicted)
     transform = transform or provenance.transform
     if transform is None:
@@ -97,6 +97,7 @@ def score(
     job = Job(
         files=Files(predicted, truth, transform, device),
         pairs=alignment.pairs,
+        others=alignment.others,
         cell_type_key=provenance.spec.cell_type_key,
         summaries=summaries,
         scale=_scale(transform, summaries, device) if scaled else None,
@@ -165,7 +166,7 @@ def _fitting(summaries: Summaries | None, transform: FeatureTransform) -> Summar
     return summaries
 
 
-def _metrics(names: Sequence[str] | None, projects: Sequence[str]) -> tuple[str, ...]:
+def metric_names(names: Sequence[str] | None, projects: Sequence[str]) -> tuple[str, ...]:
     """Metrics asked for, or all of ours, and those of the projects; an unknown one raises ConfigError."""
     asked = Catalog("metrics").names() if names is None else names
     found = tuple(dict.fromkeys([*asked, *(name for project in projects for name in metrics_of(project))]))
@@ -196,7 +197,12 @@ def _seen(alignment: Alignment, provenance: Provenance, summaries: Summaries) ->
 
 def _warnings(summaries: Summaries, alignment: Alignment, seen: Sequence[str]) -> tuple[str, ...]:
     found = []
-    if seen:
+    if seen and len(seen) < len({pair.group for pair in alignment.pairs}):
+        found.append(
+            f"Seen in training: {listed(seen)}. They say nothing about unseen groups: their scores are in "
+            "the table and in no mean."
+        )
+    elif seen:
         found.append(
             f"Seen in training: {listed(seen)}. Their scores say nothing about unseen groups; predict "
             "samples that the model never trained on."

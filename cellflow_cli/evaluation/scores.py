@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -75,6 +75,18 @@ class Scores:
         decoded = (DECODED,) if (self.table["row"] == DECODED).any() else ()
         return ("model", *self.baselines, *decoded, "floor")
 
+    @cached_property
+    def judged(self) -> "Scores":
+        """The part about groups that training never saw; all of it if it saw all of them, or none."""
+        seen = set(self.seen_in_training)
+        unseen = self.table[~self.table["group"].isin(seen)]
+        if not seen or unseen.empty:
+            return self
+        types = self.by_type
+        if not types.table.empty:
+            types = replace(types, table=types.table[~types.table["group"].isin(seen)])
+        return replace(self, table=unseen, by_type=types, seen_in_training=())
+
     @property
     def files(self) -> tuple[str, ...]:
         """Names of the files that `save` writes."""
@@ -87,6 +99,8 @@ class Scores:
 
     def summary(self) -> dict[str, Any]:
         """Means over conditions within a group, then over groups; plain values for JSON.
+
+        Everything is about the groups that training never saw; where it saw all, about those.
 
         Returns:
             rows: For each row and metric `mean`, `sd` over groups (None below two), `n_groups`,
@@ -103,6 +117,7 @@ class Scores:
             audit: Which metrics rank a degenerate predictor first (see `audit`).
             cell_types: The means of each cell type by itself (see `TypeScores.summary`).
             groups: For each group, row and metric the mean over its conditions.
+            seen_groups: The same for groups that training saw and that are left out of all the rest.
             metrics: For each metric its definition, best value, space, and the project that it is
                 reproduced from (None for ours).
             settings, unmatched, seen_in_training, warnings: As in the attributes; n_conditions.
@@ -114,18 +129,25 @@ class Scores:
         entries = {name: find(name) for name in self.metrics}
         definitions = described(self.metrics)
         best = {name: entry.best for name, entry in entries.items()}
-        lines, seed = Lines(self.table), int(self.settings.get("seed", 0))
+        table, seed = self.judged.table, int(self.settings.get("seed", 0))
+        lines, left_out = Lines(table), self.table[~self.table["group"].isin(table["group"])]
         return {
             "rows": over_groups(lines, self.rows, self.metrics),
             "better_than": {name: better_than(lines, name, best) for name in self.baselines},
             "intervals": {name: intervals(lines, name, best, seed) for name in self.baselines},
-            "normalised": normalised(lines, [row for row in self.rows if row != "floor"], best),
+            "normalised": normalised(
+                lines,
+                [row for row in self.rows if row != "floor"],
+                best,
+                self.settings.get("floor_splits", 1),
+            ),
             "regimes": regimes(lines, self.rows, self.metrics),
             "ablation": ablation(lines, best, seed),
             "collapse": collapse(lines, self.settings.get("prediction", {}).get("fraction_clipped")),
             "audit": audit(lines, best),
-            "cell_types": self.by_type.summary(self.rows),
+            "cell_types": self.judged.by_type.summary(self.rows),
             "groups": by_group(lines, self.rows, self.metrics),
+            "seen_groups": by_group(Lines(left_out), self.rows, self.metrics),
             "metrics": {
                 name: {
                     "definition": definitions[name],
@@ -135,8 +157,8 @@ class Scores:
                 }
                 for name, entry in entries.items()
             },
-            "n_conditions": len(self.table[["sample", "treatment", "dose"]].drop_duplicates()),
-            "n_cells": {"min": int(self.table["n"].min()), "max": int(self.table["n"].max())},
+            "n_conditions": len(table[["sample", "treatment", "dose"]].drop_duplicates()),
+            "n_cells": {"min": int(table["n"].min()), "max": int(table["n"].max())},
             "settings": self.settings,
             "unmatched": self.unmatched,
             "seen_in_training": list(self.seen_in_training),

@@ -16,6 +16,8 @@ def variance_ratio(comparison: Comparison) -> MetricValue:
 
     Returns:
         Zero or more, best is one; undefined below two cells or without real variance.
+
+    Source: ours, a guard against predictions that collapse.
     """
     return ratio_of_variances(comparison.predicted, comparison.target)
 

@@ -18,6 +18,8 @@ def variance_ratio_genes(comparison: Comparison) -> MetricValue:
 
     Returns:
         Zero or more, best is one; undefined below two cells or without real variance.
+
+    Source: ours, `variance-ratio` where a decoder has the last word.
     """
     predicted, target, _ = comparison.genes
     return ratio_of_variances(predicted, target)

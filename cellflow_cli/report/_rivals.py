@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from cellflow_cli.evaluation import covers
+
 
 class Rival(NamedTuple):
     """One baseline beside the model, over the conditions where both have a value.
@@ -10,23 +12,25 @@ class Rival(NamedTuple):
     Attributes:
         name: Of the baseline.
         best: Which value of the metric is best, low or high.
-        model, value: Means over groups of model and baseline, each over its own conditions.
+        model, value: Means over groups of model and baseline.
         difference: Mean over groups of model minus baseline; None if they share no condition.
         low, high: Interval of the lead; None below six groups.
         k, n_groups: The model is better on k of n groups.
-        n_missing: Conditions where the model has a value and the baseline has none, at least.
+        n_missing: Conditions where the model has a value and the baseline has none.
+        covers: Whether the baseline has a value on at least half of the model's conditions.
     """
 
     name: str
     best: str
-    model: float | None
-    value: float | None
+    model: float
+    value: float
     difference: float
     low: float | None
     high: float | None
     k: int
     n_groups: int
     n_missing: int
+    covers: bool
 
     @property
     def label(self) -> str:
@@ -43,43 +47,39 @@ class Rival(NamedTuple):
         """How much better the model is, in the units of the metric."""
         return self.sign * self.difference
 
-    @property
-    def complete(self) -> bool:
-        """Whether the baseline has a value wherever the model has one."""
-        return self.n_missing == 0
-
 
 def best_first(summary: Mapping[str, Any], metric: str) -> list[Rival]:
     """All baselines that share a condition with the model, the hardest to beat first.
 
-    Those that lack values come after those that do not: a baseline that is scored on the easy
-    conditions only has no claim to be the best.
+    Those without a value on more than half of the model's conditions come last: a baseline that is
+    scored on a few of them has no claim to be the best.
 
     Args:
         summary: As `Scores.summary()`.
         metric: Name of a metric whose best value is low or high.
     """
     found = [_rival(summary, name, metric) for name in summary["intervals"]]
-    return sorted((r for r in found if r is not None), key=lambda r: (not r.complete, r.lead))
+    return sorted((r for r in found if r is not None), key=lambda r: (not r.covers, r.lead))
 
 
 def _rival(summary: Mapping[str, Any], name: str, metric: str) -> Rival | None:
     entry = summary["intervals"][name].get(metric)
     if entry is None or entry["difference"] is None:
         return None
-    best, rows = summary["metrics"][metric]["best"], summary["rows"]
+    best = summary["metrics"][metric]["best"]
     ends = [] if entry["low"] is None else [entry["low"], entry["high"]]
     leads = sorted(end if best == "high" else -end for end in ends)
     count = summary["better_than"][name][metric]
     return Rival(
         name=name,
         best=best,
-        model=rows["model"][metric]["mean"],
-        value=rows[name][metric]["mean"],
+        model=entry["model"],
+        value=entry["baseline"],
         difference=entry["difference"],
         low=leads[0] if leads else None,
         high=leads[1] if leads else None,
         k=count["k"],
         n_groups=entry["n_groups"],
-        n_missing=max(0, rows[name][metric]["n_missing"] - rows["model"][metric]["n_missing"]),
+        n_missing=entry["n_missing"],
+        covers=covers(entry),
     )

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from cellflow_cli.catalog import Catalog
+from cellflow_cli.evaluation.collapse import how_far
 from cellflow_cli.report import score_tables, tables
 from cellflow_cli.report._payload import payload
 from cellflow_cli.report._rivals import best_first
@@ -54,7 +55,7 @@ class Alarm(NamedTuple):
 
 def head(story: Story) -> dict[str, Any]:
     """Verdict, warnings and split."""
-    scores, table = story.scores, labelled(story.scores.table)
+    scores, table = story.everything, labelled(story.everything.table)
     compared = {(str(p.sample), str(p.condition)): int(p.n) for p in records(table)}
     return {
         "inputs": story.inputs,
@@ -126,7 +127,7 @@ def cards(story: Story) -> dict[str, Any]:
 def _tiles(story: Story) -> list[Tile]:
     metric, rows = story.verdict.metric, story.summary["rows"]
     rivals = best_first(story.summary, metric) if metric else []
-    if metric is None or not rivals or story.left_out:
+    if metric is None or not rivals:
         return []
     best, title = rivals[0], metric_title(metric)
     wish = "higher is better" if best.best == "high" else "lower is better"
@@ -194,18 +195,14 @@ def _notes(story: Story) -> list[str]:
 
 def _alarm(story: Story) -> Alarm:
     collapse = story.summary["collapse"]
-    low, high = collapse["bounds"]
     table, outside = tables.collapse_table(story.summary), tables.outside_table(story.summary)
     clipped = tables.clipped_text(story.summary)
     if collapse["alarm"] is None:
         return Alarm("unknown", "Not known.", f"{collapse['reason']}. {clipped}".strip(), table, outside)
-    ratio = collapse["ratios"]["variance-ratio"]["model"]
-    much = f"Predicted cells have {number(ratio)} times the variance of measured ones"
-    inside = f"{'outside' if collapse['alarm'] else 'within'} the bounds {low:g} and {high:g}"
+    found = how_far(collapse)
+    text = f"{found[0].upper()}{found[1:]}. {clipped}".strip()
     title = "Alarm." if collapse["alarm"] else "No alarm."
-    return Alarm(
-        "on" if collapse["alarm"] else "off", title, f"{much}, {inside}. {clipped}".strip(), table, outside
-    )
+    return Alarm("on" if collapse["alarm"] else "off", title, text, table, outside)
 
 
 def _chosen(story: Story) -> tuple[str, ...]:

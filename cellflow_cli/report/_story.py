@@ -22,10 +22,11 @@ class Story:
     """Scores with everything that was found out about them.
 
     Attributes:
-        scores, summary: The scores, and their summary.
+        scores, summary: Of the groups that training never saw, if there are any.
+        everything: The scores of all groups.
         split: What training had seen.
-        verdict: On the groups that training never saw, if there are any.
-        left_out: Which groups the verdict leaves out; empty if none.
+        verdict: What they say.
+        left_out: Which groups are left out; empty if none.
         metric: What figures and tables show first.
         pictures: Cells, if there are any.
         shown: Populations of the static figures.
@@ -34,6 +35,7 @@ class Story:
     """
 
     scores: Scores
+    everything: Scores
     summary: Mapping[str, Any]
     split: Split
     verdict: Verdict
@@ -55,30 +57,31 @@ def tell(
     times: Sequence[float],
 ) -> Story:
     """Everything the page is written from; the arguments are those of `page.files`."""
-    summary, known = scores.summary(), split or split_of(scores.table)
+    everything, summary, known = scores, scores.summary(), split or split_of(scores.table)
     metric = headline(summary) or scores.metrics[0]
     # the metric of the verdict comes first in every table
-    scores = replace(scores, metrics=(metric, *(name for name in scores.metrics if name != metric)))
-    summary = {**summary, "metrics": {name: summary["metrics"][name] for name in scores.metrics}}
-    judged, left_out = _unseen_part(scores, known)
-    verdict = judge(summary if judged is scores else judged.summary(), known)
+    ordered = (metric, *(name for name in scores.metrics if name != metric))
+    scores = replace(scores.judged, metrics=ordered)
+    summary = {**summary, "metrics": {name: summary["metrics"][name] for name in ordered}}
+    verdict = judge(summary, known)
     shown: Sequence[Picture] = ()
     if pictures is not None:
         shown = chosen(pictures, _ranks(scores, metric, summary), _N_SHOWN)
     return Story(
-        scores=scores, summary=summary, split=known, verdict=verdict, left_out=left_out, metric=metric,
-        pictures=pictures, shown=shown, flows=flows, times=times, inputs=inputs,
+        scores=scores, everything=everything, summary=summary, split=known, verdict=verdict,
+        left_out=_left_out(summary), metric=metric, pictures=pictures, shown=shown, flows=flows,
+        times=times, inputs=inputs,
     )  # fmt: skip
 
 
-def _unseen_part(scores: Scores, split: Split) -> tuple[Scores, str]:
-    """The scores of groups that training never saw, if there are any; the verdict is about those."""
-    seen = set(scores.seen_in_training)
-    unseen = scores.table[~scores.table["group"].isin(seen)]
-    if not seen or unseen.empty:
-        return scores, ""
-    text = f"The verdict leaves out {counted(len(seen), 'group')} seen in training ({names(sorted(seen))})."
-    return replace(scores, table=unseen, seen_in_training=()), text
+def _left_out(summary: Mapping[str, Any]) -> str:
+    seen = sorted(summary["seen_groups"])
+    if not seen:
+        return ""
+    return (
+        f"Verdict, tables and figures of scores leave out {counted(len(seen), 'group')} seen in training "
+        f"({names(seen)}); scores.csv has them."
+    )
 
 
 def _ranks(scores: Scores, metric: str, summary: Mapping[str, Any]) -> dict[tuple[str, str], float]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cellflow_cli.evaluation.collapse import how_far
 from cellflow_cli.evaluation.intervals import FEWEST_GROUPS
 from cellflow_cli.report._rivals import Rival, best_first
 from cellflow_cli.report._text import counted, names, number, percent, signed
@@ -53,8 +54,9 @@ def judge(summary: Mapping[str, Any], split: Split) -> Verdict:
     """The verdict on the scored groups.
 
     The best baseline is the one that the model has the smallest lead over, or the largest lag behind, on
-    the conditions where both have a value; baselines that lack a value where the model has one count only
-    if all do. With six groups or more the 95 % bootstrap interval decides; below, the model is called
+    the conditions where both have a value; baselines without a value on more than half of the model's
+    conditions count only if all are, but the model is not called better if it is behind one of them. With
+    six groups or more the 95 % bootstrap interval decides; below, the model is called
     better or worse only if it is so on every group, and the title says that an interval is missing.
 
     Args:
@@ -69,6 +71,12 @@ def judge(summary: Mapping[str, Any], split: Split) -> Verdict:
         return _nothing(summary, split, f"no baseline has a value of `{metric}`", metric)
     best = rivals[0]
     outcome, certain, title = _outcome(best)
+    behind = [rival for rival in rivals[1:] if rival.lead < 0]
+    if outcome == "better" and behind:
+        title = (
+            f"Better than {best.label}, but behind {names([r.label for r in behind])} where there are values"
+        )
+        outcome, certain = "inconclusive", False
     if seen_everywhere(summary):
         outcome, certain, title = "not-a-test", False, "Not a test: the model was trained on these groups"
     sentences = (
@@ -217,8 +225,8 @@ def _others(rivals: list[Rival]) -> list[str]:
         )
     if left_out := [rival.name for rival in rivals if rival.n_missing]:
         found.append(f"Populations without a value of {names(left_out)} are left out of that comparison.")
-    if not best.complete:
-        found.append("No baseline has a value wherever the model has one.")
+    if not best.covers:
+        found.append("No baseline has a value on half of the populations where the model has one.")
     return found
 
 
@@ -240,7 +248,7 @@ def _reach(summary: Mapping[str, Any], metric: str, best: Rival) -> list[str]:
         if rival.get("value") is not None:
             text += f" of the way, {best.label} {percent(rival['value'])}"
         return [f"{text}."]
-    if "closer than" in model.get("reason", ""):
+    if model.get("reason", "").startswith("null ("):
         return [f"Doing nothing scores like replicate measurements: {model['reason']}."]
     return []
 
@@ -249,12 +257,7 @@ def _caveats(summary: Mapping[str, Any], metric: str | None) -> list[str]:
     found = []
     alarm = summary["collapse"]
     if alarm["alarm"]:
-        ratio = alarm["ratios"]["variance-ratio"]["model"]
-        much = "less" if ratio < 1 else "more"
-        found.append(
-            f"Collapse alarm: predicted cells vary much {much} than measured ones, {number(ratio)} times "
-            "as much."
-        )
+        found.append(f"Collapse alarm: {how_far(alarm)}.")
     if metric in summary["audit"].get("flagged", {}):
         worst = names(summary["audit"]["flagged"][metric])
         found.append(f"The audit flags {metric}: it ranks a degenerate predictor first ({worst}).")

@@ -42,7 +42,7 @@ def test_table_files_and_comparison(files):
     assert {"model", "identity", "mean-shift", "floor"} <= set(rows)
     assert set(rows) <= {"model", "floor", *Catalog("baselines").names(), *Catalog("metrics").names()}
     assert re.search(r"Better than \(groups, energy\): .*mean-shift on \d of 2", text)
-    assert "1/6 P4, drug 0.1" in text  # plain progress, since this is no terminal
+    assert "Scoring 0/6, next P4, drug 0.1" in text  # plain progress, since this is no terminal
     assert str(files / "report" / "scores.csv") in text
     table = pd.read_csv(files / "report" / "scores.csv")
     assert set(table["metric"]) == {"energy", "r2-mean", "variance-ratio"}

@@ -76,11 +76,12 @@ def test_groups_seen_in_training_do_not_count():
 
 
 def test_names_are_checked_before_the_work():
-    check_names("ridge", "energy", None)
+    check_names("ridge", "energy", ["energy", "w1"])
+    check_names("ridge", "cellot:l2-means", ["energy", "cellot:l2-means"])
     with pytest.raises(ConfigError, match="Did you mean 'mean-shift'"):
-        check_names("mean-shft", "energy", None)
+        check_names("mean-shft", "energy", ["energy"])
     with pytest.raises(ConfigError, match="Did you mean 'energy'"):
-        check_names("ridge", "enrgy", None)
+        check_names("ridge", "enrgy", ["energy"])
     with pytest.raises(ConfigError, match=r"that are scored \('w1'\), found 'energy'"):
         check_names("ridge", "energy", ["w1"])
 

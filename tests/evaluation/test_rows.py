@@ -99,9 +99,22 @@ def test_effects_are_told_apart_and_controls_rank_by_chance(truth, predict):
     assert identity["reason"][0] == "rank 1 of 3 conditions; 0.5 by chance"
 
 
+def test_the_rank_is_among_all_measured_conditions_predicted_or_not(truth, predict):
+    everything = score(predict(truth), truth, metrics=["discrimination"], baselines=[])
+    some = score(
+        predict(truth, conditions=(("other", np.nan),)), truth, metrics=["discrimination"], baselines=[]
+    )
+    whole, part = lines(everything, "model", "discrimination"), lines(some, "model", "discrimination")
+    assert part["reason"].str.contains("of 3 conditions").all()
+    pd.testing.assert_series_equal(
+        whole[whole["treatment"] == "other"]["value"].reset_index(drop=True), part["value"]
+    )
+
+
 def test_one_treatment_cannot_be_told_from_others(truth, predict):
+    alone = truth[truth.obs["treatment"].isin(["DMSO", "other"])].copy()
     some = predict(truth, conditions=(("other", np.nan),))
-    found = lines(score(some, truth, metrics=["discrimination"], baselines=[]), "model", "discrimination")
+    found = lines(score(some, alone, metrics=["discrimination"], baselines=[]), "model", "discrimination")
     assert found["value"].isna().all()
     assert found["reason"].str.contains("needs a second measured condition").all()
 

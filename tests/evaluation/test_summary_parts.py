@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cellflow_cli.evaluation._lines import Lines
-from cellflow_cli.evaluation.collapse import collapse
+from cellflow_cli.evaluation.collapse import collapse, how_far
 from cellflow_cli.evaluation.intervals import intervals
 from cellflow_cli.evaluation.normalised import normalised
 from cellflow_cli.evaluation.regimes import regimes
@@ -29,8 +29,8 @@ def table(rows, metric="energy", se=0.01, reason="why"):
     return pd.DataFrame(found, columns=[*Scores.COLUMNS, "se"])
 
 
-def one(rows, metric="energy", row="model", **more):
-    return normalised(Lines(table(rows, metric, **more)), [row], {metric: BEST[metric]})[row][metric]
+def one(rows, metric="energy", row="model", splits=5, **more):
+    return normalised(Lines(table(rows, metric, **more)), [row], {metric: BEST[metric]}, splits)[row][metric]
 
 
 # Group means: null 6 and 4, model 3 and 2, floor 1 and 0.
@@ -63,14 +63,38 @@ def test_conditions_without_one_of_the_three_are_left_out():
 
 
 def test_null_and_floor_that_are_too_close_have_no_scale():
-    # The error of the mean: P1 has two conditions, P2 one, each group counts half.
-    factor = np.sqrt(2 / 4 + 1) / 2
+    # The error of the mean: P1 has two conditions, P2 one, each group counts half; the null has that of
+    # one split, whose variance is three times that of the mean over three.
+    factor = np.sqrt(2 / 4 + 1) / 2 * np.sqrt(1 + 3)
     gap = 4.5
-    assert "value" in one(ROWS, se=0.99 * gap / 3 / factor)
-    assert one(ROWS, se=0.99 * gap / 3 / factor)["value"] is not None
-    close = one(ROWS, se=1.01 * gap / 3 / factor)
+    assert one(ROWS, splits=3, se=0.99 * gap / 3 / factor)["value"] is not None
+    close = one(ROWS, splits=3, se=1.01 * gap / 3 / factor)
     assert close["value"] is None
-    assert close["reason"].startswith("null (5) and floor (0.5) are closer than 3 standard errors")
+    assert close["reason"].startswith("null (5) is not worse than floor (0.5) by more than 3 standard errors")
+
+
+@pytest.mark.parametrize("metric", ["energy", "r2-mean"])
+def test_a_null_better_than_the_floor_has_no_scale(metric):
+    """With the sign ignored a model far off would be more than all the way there."""
+    sign = -1 if metric == "r2-mean" else 1
+    values = {"model": 15.0, "identity": 9.0, "floor": 10.0}
+    found = one({row: {"P1": [sign * v], "P2": [sign * v]} for row, v in values.items()}, metric)
+    assert found["value"] is None
+    assert "is not worse than floor" in found["reason"]
+
+
+def test_without_an_effect_there_is_hardly_ever_a_scale():
+    """Null and single splits are draws of one distribution, the floor a mean over five of them."""
+    rng = np.random.default_rng(0)
+    scales = 0
+    for _ in range(200):
+        null, model, splits = rng.normal(size=4), rng.normal(size=4), rng.normal(size=(4, 5))
+        rows = {"model": model, "identity": null, "floor": splits.mean(1)}
+        made = table({row: {f"P{i}": [v] for i, v in enumerate(vs)} for row, vs in rows.items()})
+        made.loc[made["row"] == "floor", "se"] = splits.std(1, ddof=1) / np.sqrt(5)
+        found = normalised(Lines(made), ["model"], {"energy": "low"}, 5)["model"]["energy"]
+        scales += found["value"] is not None
+    assert scales <= 4
 
 
 def test_where_there_is_no_normalised_score_it_says_why():
@@ -78,7 +102,7 @@ def test_where_there_is_no_normalised_score_it_says_why():
     old = table(ROWS).drop(columns="se")
     assert (
         "needs two splits"
-        in normalised(Lines(old), ["model"], {"energy": "low"})["model"]["energy"]["reason"]
+        in normalised(Lines(old), ["model"], {"energy": "low"}, 5)["model"]["energy"]["reason"]
     )
     assert "best value is one" in one(ROWS, "variance-ratio")["reason"]
     nothing = one({row: groups for row, groups in ROWS.items() if row != "identity"})
@@ -102,7 +126,10 @@ def interval(made, metric="energy", seed=0):
 def test_a_constant_difference_has_no_width_though_groups_differ():
     """The pairing takes out what groups share: values range over ten, the difference is one."""
     found = interval(many(10, [-1.0] * 10))
-    assert found == {"difference": -1, "low": -1, "high": -1, "n_groups": 10}
+    assert found == {
+        "difference": -1, "low": -1, "high": -1, "n_groups": 10,
+        "model": 4.0, "baseline": 5.0, "n_conditions": 20, "n_missing": 0,
+    }  # fmt: skip
 
 
 def test_the_interval_is_that_of_the_mean_of_the_differences():
@@ -191,10 +218,23 @@ def test_the_alarm_rings_outside_the_bounds(ratio, alarm):
 
 
 def test_conditions_out_of_bounds_are_named_where_the_mean_is_not():
-    made = table({"model": {"P1": [0.2, 1.8], "P2": [1.0]}}, "variance-ratio")
+    made = table({"model": {"P1": [0.2, 1.8], "P2": [1.0, 1.0]}}, "variance-ratio")
     found = collapse(Lines(made))
     assert found["alarm"] is False
     assert found["conditions"] == [{"sample": "P1 | a", "condition": "drug", "ratio": 0.2}]
+    assert found["n_conditions"] == 4
+    assert how_far(found) == (
+        "predicted cells have 1 times the variance of measured ones in the mean over groups, within the "
+        "bounds 0.5 and 2; 1 of 4 populations are outside"
+    )
+
+
+def test_too_narrow_here_and_too_wide_there_do_not_cancel():
+    made = table({"model": {f"P{i}": [0.1, 2.8] for i in range(5)}}, "variance-ratio")
+    found = collapse(Lines(made))
+    assert found["ratios"]["variance-ratio"]["model"] == pytest.approx(1.45)
+    assert found["alarm"] is True
+    assert how_far(found).endswith("10 of 10 populations are outside")
 
 
 def test_genes_stand_beside_the_decoded_truth_and_ring_nothing():

@@ -191,7 +191,7 @@ def test_groups_seen_in_training_are_left_out_of_the_verdict():
     scores = replace(make_scores(groups=9, mean_shift=gaps), seen_in_training=("P0", "P1", "P2"))
     page = text_of(scores, split=replace(split_of(scores.table), train_groups=("P0", "P1", "P2")))
     assert "Better than the best baseline, mean-shift" in page
-    assert "The verdict leaves out 3 groups seen in training (P0, P1, P2)." in page
+    assert "leave out 3 groups seen in training (P0, P1, P2); scores.csv has them." in page
     assert "Overlap check: P0, P1, P2 in both." in page
 
 

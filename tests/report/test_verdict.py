@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cellflow_cli.evaluation import winners
 from cellflow_cli.report.split import split_of
 from cellflow_cli.report.verdict import judge
 from tests.report.conftest import make_scores
@@ -89,6 +90,52 @@ def test_below_six_groups_there_is_no_interval():
     )
 
 
+def without(scores, row, where):
+    """The scores, the values of one row gone where `where(line)` holds."""
+    table = scores.table.copy()
+    gone = (table["row"] == row) & table.apply(where, axis=1)
+    table.loc[gone, ["value", "reason"]] = [np.nan, "planted gap"]
+    return replace(scores, table=table)
+
+
+def test_a_baseline_that_lacks_one_population_is_still_the_best():
+    """Were it left out, the model would beat the next one and be called better."""
+    scores = make_scores(groups=4, identity=0.6, ridge=-0.1)
+    found = verdict_of(without(scores, "ridge", lambda line: line["sample"] == "P0" and line["dose"] == 1))
+    assert (found.outcome, found.title) == ("worse", "The model loses to ridge on each of 4 groups")
+    assert "Populations without a value of ridge are left out of that comparison." in found.text
+
+
+def test_a_baseline_on_few_populations_is_not_the_best_but_spoils_a_win():
+    scores = make_scores(groups=8, identity=0.6, ridge=-0.1)
+    found = verdict_of(without(scores, "ridge", lambda line: line["group"] != "P0"))
+    assert (found.outcome, found.certain, found.baseline) == ("inconclusive", False, "identity")
+    assert found.title == "Better than doing nothing (identity), but behind ridge where there are values"
+
+
+def test_both_numbers_are_means_over_the_same_populations():
+    """Without its worst groups the model's mean would be lower than that of a baseline which is better."""
+    scores = without(make_scores(ridge=-0.02), "model", lambda line: line["group"] in ("P5", "P6", "P7"))
+    found = verdict_of(scores)
+    assert "further from the measured ones than those of the best baseline, ridge: energy distance 0.23 " in (
+        found.text
+    )
+    assert "0.23 against 0.21, 9.5 % higher" in found.text
+    assert winners(scores.summary(), "energy") == set()  # means over different populations are no contest
+    assert winners(make_scores(ridge=-0.02).summary(), "energy") == {"ridge"}
+
+
+def test_groups_seen_in_training_are_in_no_mean():
+    gaps = [-0.5, -0.5, 0.1, 0.1]
+    summary = replace(make_scores(groups=4, mean_shift=gaps), seen_in_training=("P0", "P1")).summary()
+    assert summary["rows"]["mean-shift"]["energy"]["n_groups"] == 2
+    assert summary["better_than"]["mean-shift"]["energy"] == {"k": 2, "n": 2}
+    assert list(summary["groups"]) == ["P2", "P3"]
+    assert list(summary["seen_groups"]) == ["P0", "P1"]
+    assert summary["seen_groups"]["P0"]["model"]["energy"] == pytest.approx(0.21)
+    assert summary["n_conditions"] == 4
+
+
 def test_one_group_decides_nothing():
     found = verdict_of(make_scores(groups=1, mean_shift=0.1))
     assert found.outcome == "inconclusive"
@@ -171,7 +218,7 @@ def test_a_collapsed_prediction_raises_the_alarm():
     table = scores.table
     table.loc[(table["row"] == "model") & (table["metric"] == "variance-ratio"), "value"] = 0.2
     text = verdict_of(scores).text
-    assert "Collapse alarm: predicted cells vary much less than measured ones, 0.2 times as much." in text
+    assert "Collapse alarm: predicted cells have 0.2 times the variance of measured ones" in text
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.6, "covers 71 % of the way, mean-shift 59 %"), (0.0, "")])
