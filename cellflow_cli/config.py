@@ -6,6 +6,7 @@ of the wrong type are errors that name the dotted key.
 
 import dataclasses
 import functools
+import math
 import tomllib
 import types
 import typing
@@ -193,6 +194,8 @@ def _scalar(hint: Any, value: Any, at: str) -> Any:
             items = value if isinstance(value, list | tuple) else [value]
             return tuple(_scalar(typing.get_args(option)[0], item, at) for item in items)
         if option is float and isinstance(value, int | float) and not isinstance(value, bool):
+            if not math.isfinite(value):
+                raise ConfigError(f"Expected a finite number at `{at}`, found {value!r}.")
             return float(value)
         if option is not type(None) and type(value) is option:
             return value

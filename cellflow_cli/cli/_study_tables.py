@@ -12,14 +12,16 @@ if TYPE_CHECKING:
 FILES = ("scores.csv", "means.csv", "paired.csv", "summary.json", "flows.png", "flows.svg")
 
 
-def read_reference(file: Path) -> Any:
-    """Rows from elsewhere.
+def read_reference(file: Path, study: "Study") -> Any:
+    """Rows from elsewhere, checked before anything is trained.
 
     Raises:
-        ConfigError: If the file is no table with the columns row, part, metric and value.
+        ConfigError: If the file is no table with the columns row, part, metric and value, if a value is no
+            number, if a row has the name of one of the study, or a part is none of the study.
     """
     import pandas as pd
 
+    from cellflow_cli.catalog import Catalog
     from cellflow_cli.errors import listed
     from cellflow_cli.study.table import REFERENCE_COLUMNS
 
@@ -32,6 +34,24 @@ def read_reference(file: Path) -> Any:
     if missing := [name for name in REFERENCE_COLUMNS if name not in table]:
         raise ConfigError(
             f"Expected the columns {listed(REFERENCE_COLUMNS)} in `{file}`, found no {listed(missing)}."
+        )
+    wrong = table[pd.to_numeric(table["value"], errors="coerce").isna() & table["value"].notna()]
+    if len(wrong):
+        raise ConfigError(
+            f"Expected numbers in the column value of `{file}`, found {wrong['value'].iloc[0]!r}. Correct it."
+        )
+    table = table.assign(value=pd.to_numeric(table["value"]))
+    own = {*(arm.name for arm in study.arms), *Catalog("baselines").names(), "floor"}
+    if taken := [name for name in dict.fromkeys(table["row"]) if name in own]:
+        raise ConfigError(
+            f"Expected names of their own for the rows of `{file}`, found {listed(taken)}, which the "
+            "study has too. Rename them, such as `published fm`."
+        )
+    parts = {part for fold in study.folds for part, _ in fold.scored}
+    if not set(table["part"]) & parts:
+        raise ConfigError(
+            f"Expected parts of the study ({listed(parts)}) in the column part of `{file}`, found "
+            f"{listed(dict.fromkeys(table['part']))}. Rename them."
         )
     return table
 

@@ -157,6 +157,17 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
         for name in ("by", "folds"):
             if given[name] is not None:
                 raise ConfigError(f"Expected `--{name}` or `--split-key`, found both. Leave one of them out.")
+    elif common["data"].get("holdout"):
+        raise ConfigError(
+            "Expected no `data.holdout` in the settings of a comparison, which holds out every group in "
+            f"turn, found {common['data']['holdout']}. Leave those cells out of the data, or divide the "
+            "groups with `--split-key`."
+        )
+    elif common.get("seed", 0) != 0:
+        raise ConfigError(
+            f"Expected no `seed` in the settings of a comparison, whose seeds are 0, 1 and so on, found "
+            f"{common['seed']}. Choose their number with `--seeds`."
+        )
     elif given["score_training"] is not None:
         raise ConfigError("Expected `--split-key` with `--score-training`, found none. Give it too.")
     return common
@@ -239,7 +250,7 @@ def _workers(device: str) -> int:
 def _finish(study: "Study", workers: int, given: dict[str, Any], as_json: bool) -> None:
     from cellflow_cli.study import run
 
-    reference = None if given["reference"] is None else tables.read_reference(given["reference"])
+    reference = None if given["reference"] is None else tables.read_reference(given["reference"], study)
     pending = len(study.pending())
     if pending:
         console.say(f"Training {pending}, {min(workers, pending)} at a time")

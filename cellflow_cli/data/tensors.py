@@ -164,12 +164,14 @@ class PopulationReader:
         if key is None:
             return None
         column = pd.to_numeric(self.adata.obs[key])
-        left, right = pd.Index(column.iloc[control.rows]), pd.Index(column.iloc[treated.rows])
-        shared = left.intersection(right).dropna()
-        if shared.empty:
+        values = column.to_numpy(dtype=float, na_value=np.nan)
+        left, right = values[control.rows], values[treated.rows]
+        shared, source, target = np.intersect1d(left, right, return_indices=True)
+        known = ~np.isnan(shared)
+        if not known.any():
             raise DataError(
                 f"Expected control and treated cells of {treated.title!r} that share values of "
                 f'`obs["{key}"]`, found none.{where(self.adata.obs)} Correct the column, '
                 "or leave out `--pairs-key`."
             )
-        return torch.from_numpy(left.get_indexer(shared)), torch.from_numpy(right.get_indexer(shared))
+        return torch.from_numpy(source[known]), torch.from_numpy(target[known])

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import PopulationBatch
 
 _MOST_NUMBERS = 2**24  # 64 MB in float32
@@ -43,6 +44,19 @@ class PooledContext:
     def merged(self) -> "PooledContext":
         """The mean vector, shape [1, e]."""
         return PooledContext(self.vector.mean(0, keepdim=True))
+
+
+def check_width(embedding: int) -> None:
+    """Whether a vector that goes through a layer norm can say anything.
+
+    Raises:
+        ConfigError: If it is a single number.
+    """
+    if embedding < 2:
+        raise ConfigError(
+            f"Expected method.embedder.embedding of at least 2, found {embedding}: the layer norm makes a "
+            "single number the same for every population."
+        )
 
 
 def blockwise(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from cellflow_cli.catalog import Entry
-from cellflow_cli.embedders._context import PooledContext, mean_and_spread
+from cellflow_cli.embedders._context import PooledContext, check_width, mean_and_spread
 from cellflow_cli.embedders._graph import GraphEncoder
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
@@ -24,11 +24,7 @@ class KnnGraphConfig:
     def __post_init__(self) -> None:
         if min(self.reference_cells, self.width, self.n_layers, self.embedding) < 1 or self.k < 0:
             raise ConfigError("Expected sizes of at least 1 and k of at least 0 in method.embedder.")
-        if self.embedding < 2:
-            raise ConfigError(
-                f"Expected method.embedder.embedding of at least 2, found {self.embedding}: the layer norm "
-                "makes a single number the same for every population."
-            )
+        check_width(self.embedding)
         if self.k >= self.reference_cells:
             raise ConfigError(
                 f"Expected fewer neighbours than cells in a subsample, found method.embedder.k = {self.k} "

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cellflow_cli.catalog import Entry
-from cellflow_cli.embedders._context import PooledContext, mean_and_spread
+from cellflow_cli.embedders._context import PooledContext, check_width, mean_and_spread
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
 
@@ -22,6 +22,7 @@ class MeanConfig:
     def __post_init__(self) -> None:
         if min(self.reference_cells, self.width, self.embedding) < 1:
             raise ConfigError("Expected sizes of at least 1 in method.embedder.")
+        check_width(self.embedding)
 
 
 class Mean(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cellflow_cli.catalog import Entry
 from cellflow_cli.embedders._attention import attention
-from cellflow_cli.embedders._context import blockwise, mean_and_spread, thinned
+from cellflow_cli.embedders._context import blockwise, check_width, mean_and_spread, thinned
 from cellflow_cli.embedders._graph import GraphEncoder
 from cellflow_cli.embedders._moments import Moments
 from cellflow_cli.errors import ConfigError
@@ -49,6 +49,7 @@ class SetAttentionConfig:
         sizes = (self.n_heads, self.head_width, self.space, self.n_layers, self.width, self.embedding)
         if min(sizes) < 1 or self.k < 0:
             raise ConfigError("Expected sizes of at least 1 and k of at least 0 in method.embedder.")
+        check_width(self.embedding)
         if not 0 < self.shortest <= self.longest:
             raise ConfigError(f"Expected 0 < shortest <= longest, found {self.shortest} and {self.longest}.")
         if not self.k < self.fewest_cells <= self.reference_cells:

@@ -165,9 +165,16 @@ def calibrate(transport: Callable[[SolverConfig], Float[Tensor, "n d"]], solver:
     Args:
         transport: Called as `(solver) -> cells`, network units, shape [n, d].
         solver: Its `method` and `tolerance` are used.
+
+    Returns:
+        At most 128 steps, which may not be enough. Where the adaptive solver gives up, 256 fixed steps
+        stand in for it; where these fail too, the error is infinite.
     """
-    tight = transport(replace(solver, method="dopri5", atol=1e-6, rtol=1e-6))
     error = float("inf")
+    try:
+        tight = _tight(transport, solver)
+    except NumericalError:
+        return Calibration(replace(solver, steps=128), error, False)
     for steps in (4, 8, 16, 32, 64, 128):
         candidate = replace(solver, steps=steps)
         try:
@@ -177,3 +184,12 @@ def calibrate(transport: Callable[[SolverConfig], Float[Tensor, "n d"]], solver:
         if error <= solver.tolerance:
             return Calibration(candidate, error, True)
     return Calibration(replace(solver, steps=128), error, False)
+
+
+def _tight(
+    transport: Callable[[SolverConfig], Float[Tensor, "n d"]], solver: SolverConfig
+) -> Float[Tensor, "n d"]:
+    try:
+        return transport(replace(solver, method="dopri5", atol=1e-6, rtol=1e-6))
+    except NumericalError:
+        return transport(replace(solver, steps=256))

@@ -4,6 +4,7 @@ from cellflow_cli.model._ablation import Ablation
 from cellflow_cli.model._model import Model, load
 from cellflow_cli.model._predict import Prediction, predict, prediction
 from cellflow_cli.model._request import PredictionRequest, requested_conditions
+from cellflow_cli.model._told import label_of
 from cellflow_cli.model._train import Plan, plan, train
 from cellflow_cli.model._write import write_prediction
 
@@ -13,6 +14,7 @@ __all__ = [
     "Plan",
     "Prediction",
     "PredictionRequest",
+    "label_of",
     "load",
     "plan",
     "predict",

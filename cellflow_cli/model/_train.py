@@ -1,5 +1,6 @@
 """Training: from an AnnData and a data specification to a model."""
 
+import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -294,7 +295,7 @@ class _Training:
         if calibrated and config.solver.steps is None and config.solver.method != "dopri5":
             found = self._calibration(method)
             config = replace(config, solver=found.solver)
-            facts["solver_error"] = found.error
+            facts["solver_error"] = found.error if math.isfinite(found.error) else None
             facts["solver_within_tolerance"] = found.within
         return Model(
             method=method,

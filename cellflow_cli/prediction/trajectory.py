@@ -20,6 +20,7 @@ def trajectory(
     solver: SolverConfig,
     times: Sequence[float],
     seed: int = 0,
+    label: int = -1,
 ) -> list[Float[Tensor, "n d"]]:
     """All cells of a control population at several flow times; the last of them, at 1, is the prediction.
 
@@ -30,7 +31,8 @@ def trajectory(
         solver: How to integrate between two times.
         times: Ascending, within [0, 1].
         seed: Seed of the prediction.
+        label: Code of the sample if it was trained on, else -1.
     """
-    prepared = prepare(method, population, condition, seed)
+    prepared = prepare(method, population, condition, seed, label)
     begin = start(method, population, condition, seed)
     return method.trajectory(begin, prepared.told, solver, times)

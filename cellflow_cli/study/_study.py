@@ -3,8 +3,11 @@
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +19,7 @@ import torch
 from cellflow_cli.errors import CellflowError, ConfigError, OutputError
 from cellflow_cli.study.arms import Arm, check_arms
 from cellflow_cli.study.folds import Fold
-from cellflow_cli.study.jobs import SCORES_FILE, Job, Measure, finished, run_job
+from cellflow_cli.study.jobs import JOB_FILE, SCORES_FILE, Job, Measure, finished, of_rivals, run_job
 
 JOBS = "jobs"
 OnDone = Callable[[int, int, Job, dict[str, Any]], None]
@@ -50,16 +53,29 @@ class Study:
     def jobs(self) -> list[Job]:
         """All jobs, seeds outermost, so that a study cut short has whole tables of fewer seeds.
 
-        The first job of each fold scores the baselines, unless a finished one has.
+        The first job of each fold scores the baselines, unless a finished one in the folder has, of
+        whatever arm.
         """
         made = [self._job(arm, fold, seed) for seed in self.seeds for arm in self.arms for fold in self.folds]
-        done = [finished(job.folder) for job in made]
-        have = {facts["fold"] for facts in done if facts and facts["rivals"]}
-        for i, job in enumerate(made):
-            if job.fold.name not in have and done[i] is None:
-                made[i] = replace(job, rivals=True)
-                have.add(job.fold.name)
+        have = set(self._scored_rivals())
+        pending = [i for i, job in enumerate(made) if finished(job.folder) is None]
+        for i in [*pending, *(i for i in range(len(made)) if i not in set(pending))]:
+            if made[i].fold.name not in have:
+                made[i] = replace(made[i], rivals=True)
+                have.add(made[i].fold.name)
         return made
+
+    def _scored_rivals(self) -> dict[str, Path]:
+        """For each fold a finished job that scored the baselines on it, if there is one."""
+        found: dict[str, Path] = {}
+        wanted = {fold.name: self._job(self.arms[0], fold, 0).rival_settings() for fold in self.folds}
+        for file in sorted((self.folder / JOBS).glob(f"*/{JOB_FILE}")):
+            facts = finished(file.parent)
+            if not facts or not facts["rivals"] or facts["fold"] in found:
+                continue
+            if of_rivals(facts["settings"]) == wanted.get(facts["fold"]):
+                found[facts["fold"]] = file.parent
+        return found
 
     def _job(self, arm: Arm, fold: Fold, seed: int) -> Job:
         return Job(
@@ -83,7 +99,7 @@ class Study:
         left = []
         for job in self.jobs():
             facts = finished(job.folder)
-            if facts is None:
+            if facts is None or (job.rivals and facts["fingerprint"] == job.fingerprint()):
                 left.append(job)
             elif facts["fingerprint"] != job.fingerprint():
                 raise ConfigError(
@@ -100,23 +116,17 @@ class Study:
             The columns of `Scores.table`, with `row` the name of the arm, a baseline or floor, and
             besides `fold`, `part` and `seed` (missing for baselines, which have none).
         """
-        tables, known = [], set()
+        tables = []
         for job in self.jobs():
-            facts = finished(job.folder)
-            if facts is None:
-                continue
-            table = _read_scores(job.folder / SCORES_FILE)
-            rows = table["row"].where(table["row"] != "model", job.arm.name)
-            table = table.assign(row=rows, fold=job.fold.name, seed=float(job.seed))
-            rivals = rows != job.arm.name
-            table.loc[rivals, "seed"] = float("nan")
-            if job.fold.name in known:
-                table = table[~rivals]
-            elif facts["rivals"]:
-                known.add(job.fold.name)
-            tables.append(table)
+            if finished(job.folder):
+                table = _read_scores(job.folder / SCORES_FILE)
+                own = table[table["row"] == "model"]
+                tables.append(own.assign(row=job.arm.name, fold=job.fold.name, seed=float(job.seed)))
         if not tables:
             return pd.DataFrame()
+        for fold, folder in self._scored_rivals().items():
+            table = _read_scores(folder / SCORES_FILE)
+            tables.append(table[table["row"] != "model"].assign(fold=fold, seed=float("nan")))
         scores = pd.concat(tables, ignore_index=True)
         order = list(dict.fromkeys([*(arm.name for arm in self.arms), *scores["row"]]))
         return scores.sort_values("row", key=lambda rows: rows.map(order.index), kind="stable")
@@ -190,7 +200,16 @@ def _results(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str,
     with _pool(min(workers, len(jobs))) as pool:
         futures: dict[Future[Any], Job] = {pool.submit(_result, job): job for job in jobs}
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                yield (
+                    futures[future],
+                    OutputError(
+                        "Expected the process of the training to end by itself, found it killed, as happens "
+                        "where memory runs out. Run fewer side by side with `--jobs 1`."
+                    ),
+                )
 
 
 @contextmanager
@@ -214,9 +233,17 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin(threads: int) -> None:
-    """A worker leaves an interrupt to the process that started it, which then ends it."""
+    """A worker leaves an interrupt to the process that started it, which then ends it, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
+
+
+def _end_with(parent: int) -> None:
+    """A killed parent cannot end its workers: they look after it."""
+    while os.getppid() == parent:
+        time.sleep(2)
+    os._exit(1)
 
 
 def _result(job: Job) -> dict[str, Any] | CellflowError:

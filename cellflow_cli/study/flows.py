@@ -12,7 +12,7 @@ from cellflow_cli.data.populations import PopulationRows, population_table
 from cellflow_cli.data.read import read
 from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import ConfigError
-from cellflow_cli.model import Model, load
+from cellflow_cli.model import Model, label_of, load
 from cellflow_cli.prediction.trajectory import trajectory
 from cellflow_cli.study._study import Study
 from cellflow_cli.study.folds import TRAINING, Fold, marks
@@ -73,12 +73,12 @@ def _flow(
     plane = _plane(np.concatenate([source, target]))
     condition = treated.condition
     assert condition is not None  # a treated population has one
-    moved = {
-        name: trajectory(
-            model.method, _reader(model, adata).population(control), condition, model.config.solver, times
+    moved = {}
+    for name, model in models.items():
+        population = _reader(model, adata).population(control)
+        moved[name] = trajectory(
+            model.method, population, condition, model.config.solver, times, label=label_of(model, population)
         )
-        for name, model in models.items()
-    }
     return Flow(
         title=f"{part}: {control.name}, {condition.label}",
         source=plane(source),
@@ -107,9 +107,11 @@ def _reader(model: Model, adata: anndata.AnnData) -> PopulationReader:
 
 
 def _plane(cells: Float[np.ndarray, "n d"]) -> Callable[[Float[np.ndarray, "m d"]], Points]:
-    """The plane of two features, or of the first two principal components of the cells."""
+    """The plane of two features, or of the first two principal components of the cells; a line of one."""
     if cells.shape[1] == 2:
         return lambda points: points
+    if cells.shape[1] == 1:
+        return lambda points: np.column_stack([points, np.zeros_like(points)])
     centre = cells.mean(0)
     axes = np.linalg.svd(cells - centre, full_matrices=False)[2][:2]
     return lambda points: (points - centre) @ axes.T

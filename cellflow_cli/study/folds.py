@@ -9,7 +9,7 @@ from jaxtyping import Bool
 
 from cellflow_cli.data.columns import distinct, labels, missing_column
 from cellflow_cli.data.findings import raise_first
-from cellflow_cli.data.populations import population_table
+from cellflow_cli.data.populations import PopulationTable, population_table
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, DataError, listed
 
@@ -84,16 +84,20 @@ def folds_by_column(
         validation: Whether the validation groups are scored; not if an arm is trained again on them.
 
     Raises:
-        DataError: If the column is missing or holds out nothing.
+        DataError: If the column is missing or holds out nothing, or if a training sample is marked in part.
     """
     raise_first([f for f in [missing_column(obs, str(spec.split_key), "--split-key")] if f])
+    table = population_table(obs, spec)
+    treated = {population.group for population in table.treated}
     groups, parts = labels(obs[spec.group]), labels(obs[str(spec.split_key)])
     held = ("val", "test") if validation else ("test",)
-    scored = [(part, tuple(distinct(groups[parts == part]))) for part in held]
+    scored = [(part, tuple(g for g in distinct(groups[parts == part]) if g in treated)) for part in held]
     if training_column is not None:
         raise_first([f for f in [missing_column(obs, training_column, "--score-training")] if f])
         marked = marks(obs, training_column) & (parts == "train")
-        scored.insert(0, (TRAINING, tuple(distinct(groups[marked]))))
+        _check_marked(table, marked, training_column)
+        names = distinct(p.group for p in table.treated if marked[p.rows].all())
+        scored.insert(0, (TRAINING, tuple(names)))
     scored = [(part, found) for part, found in scored if found]
     if not any(part in held for part, _ in scored):
         trained = (
@@ -104,6 +108,21 @@ def folds_by_column(
             f"{trained}. Choose another column with `--split-key`, or hold groups out in turn with `--by`."
         )
     return [Fold(name="split", spec=spec, scored=tuple(scored), only=training_column)]
+
+
+def _check_marked(table: PopulationTable, marked: Bool[np.ndarray, " n"], column: str) -> None:
+    """A sample is scored as a whole, from all of its controls.
+
+    Raises:
+        DataError: If some cells of a population are marked, or treated cells without their controls.
+    """
+    for population in table.treated:
+        source = table.source_of(population)
+        if marked[population.rows].any() and not marked[np.r_[population.rows, source.rows]].all():
+            raise DataError(
+                f'Expected `obs["{column}"]` to mark whole samples, controls included, found some cells of '
+                f"{population.name!r} alone. Choose the column with `--score-training`."
+            )
 
 
 def marks(obs: pd.DataFrame, column: str) -> Bool[np.ndarray, " n"]:

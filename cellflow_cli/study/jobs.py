@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pandas as pd
 
 from cellflow_cli.config import to_dict
 from cellflow_cli.data.columns import distinct, labels
+from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.read import read
 from cellflow_cli.evaluation.score import score
 from cellflow_cli.files import replaced_folder
@@ -86,10 +87,20 @@ class Job:
         }
         return json.loads(json.dumps(settings))  # as a finished job has them: lists for tuples
 
+    def rival_settings(self) -> dict[str, Any]:
+        """All that the scores of the rows that need no model depend on."""
+        return of_rivals(self.settings())
+
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits of the settings."""
         text = json.dumps(self.settings(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def of_rivals(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What baselines and floor depend on in a job's settings: all but the method and its training."""
+    kept = {name: value for name, value in settings.items() if name != "config"}
+    return {**kept, "data_spec": settings["config"]["data"]}
 
 
 def run_job(job: Job) -> dict[str, Any]:
@@ -102,6 +113,9 @@ def run_job(job: Job) -> dict[str, Any]:
         CellflowError: Whatever training, prediction or scoring find; nothing is written then.
     """
     adata = read(job.data, job.fold.spec.features)
+    populations = population_table(adata.obs, job.fold.spec)
+    if populations.dropped:  # what is left out of training is left out of scores too
+        adata = adata[populations.rows_of(populations.groups)].copy()
     config = job.arm.config
     model = train(
         adata, job.fold.spec, method=config.method, training=config.training, solver=config.solver,

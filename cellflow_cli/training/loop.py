@@ -44,10 +44,13 @@ class TrainingConfig:
             "populations_per_step",
             "cells_per_population",
             "validate_every",
-            "validation_cells",
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"Expected training.{name} of at least 1, found {getattr(self, name)}.")
+        if self.validation_cells < 2:
+            raise ConfigError(
+                f"Expected training.validation_cells of at least 2, found {self.validation_cells}."
+            )
         if self.patience < 0:
             raise ConfigError(f"Expected training.patience of at least 0, found {self.patience}.")
         for name in ("learning_rate", "clip_norm"):
@@ -250,7 +253,7 @@ class _Run:
         self.mean_loss += (value - self.mean_loss) / min(self.step, 50)
         self.terms |= {name: term.detach() for name, term in terms.items()}
         if self.step % self.config.validate_every == 0:
-            self._log(**{name: float(term) for name, term in self.terms.items()})
+            self._log()
 
     def judge(self, validate: Validate) -> None:
         state = self.ema.state()
@@ -274,10 +277,13 @@ class _Run:
 
     def end(self, steps: int) -> Fit:
         stopped = "done" if self.step >= steps else "patience" if self.out_of_patience else "max-time"
+        if self.step % self.config.validate_every:
+            self._log()  # the last step is always in the history
         score, step, state = self.best or (None, self.step, self.ema.state())
         return Fit(state, step, score, self.history, stopped, self.seconds)
 
-    def _log(self, **terms: float) -> None:
+    def _log(self) -> None:
+        terms = {name: float(term) for name, term in self.terms.items()}
         self.history.add(
             stage=self.stage, step=self.step, loss=self.mean_loss, **terms, seconds=round(self.seconds, 3)
         )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anndata
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -42,6 +43,26 @@ def test_one_table_over_folds_that_goes_on_where_it_was(cohort_file: Path, tmp_p
     assert "better on" in again.stderr
 
 
+def test_one_feature_has_a_figure_too(cohort_file: Path, tmp_path: Path) -> None:
+    anndata.read_h5ad(cohort_file)[:, :1].copy().write_h5ad(tmp_path / "one.h5ad")
+    found = compare(
+        tmp_path / "one.h5ad", *KEYS, *SHORT, "--methods", "fm", "--folds", "2", "-o", tmp_path / "s"
+    )
+    assert found.exit_code == 0, found.stderr
+    assert (tmp_path / "s" / "flows.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [("seed=7", "Expected no `seed`"), ("data.holdout=patient=P1", "Expected no `data.holdout`")],
+)
+def test_settings_that_would_be_ignored_are_refused(
+    setting: str, said: str, cohort_file: Path, tmp_path: Path
+) -> None:
+    found = compare(cohort_file, *KEYS, *SHORT, "--set", setting, "--methods", "fm", "-o", tmp_path / "s")
+    assert (found.exit_code, said in found.stderr) == (2, True), found.stderr
+
+
 def test_rows_from_elsewhere_stand_beside(cohort_file: Path, tmp_path: Path) -> None:
     table = tmp_path / "paper.csv"
     table.write_text("# source\nrow,part,metric,value\nthe paper,held out,energy,0.123\n")
@@ -55,6 +76,14 @@ def test_rows_from_elsewhere_stand_beside(cohort_file: Path, tmp_path: Path) -> 
     assert "Against pooled-treated" in found.stderr
     assert "the paper" in found.stderr
     assert "0.123" in found.stderr
+    for text, said in (
+        ("row,part,metric,value\nthe paper,held out,energy,.2±.01\n", "Expected numbers in the column value"),
+        ("row,part,metric,value\nfm,held out,energy,99\n", "Expected names of their own"),
+        ("row,part,metric,value\nthe paper,test,energy,99\n", "Expected parts of the study ('held out')"),
+    ):
+        table.write_text(text)
+        wrong = compare(*command, "--reference", table)
+        assert (wrong.exit_code, said in wrong.stderr) == (2, True), wrong.stderr
     table.write_text("row,value\nthe paper,1\n")
     refused = compare(*command, "--reference", table)
     assert refused.exit_code == 2

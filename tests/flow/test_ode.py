@@ -145,6 +145,16 @@ def test_calibration_says_when_no_number_of_steps_will_do(x0):
     assert found.error > 1e-4
 
 
+def test_a_solver_that_gives_up_costs_no_training():
+    """Fixed steps stand in for it; where nothing stays finite the error is infinite and not within."""
+    x0 = torch.full((4, 2), 8.0)
+    stiff = SolverConfig(method="midpoint", max_evaluations=3, tolerance=0.05)
+    found = calibrate(lambda s: integrate(lambda t, x: -(x**3), x0, s).cells, stiff)
+    assert found.within
+    lost = calibrate(lambda s: integrate(lambda t, x: x * math.inf, x0, s).cells, stiff)
+    assert (lost.solver.steps, lost.error, lost.within) == (128, math.inf, False)
+
+
 def test_calibration_survives_steps_too_coarse_to_stay_finite():
     x0 = torch.full((4, 2), 8.0)
 

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from cellflow_cli.config import from_dict
+from cellflow_cli.data.populations import population_table
+from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import ConfigError, DataError
 from cellflow_cli.flow.ode import SolverConfig
 from cellflow_cli.model import _train, plan
@@ -219,6 +221,24 @@ def test_cell_types_and_covariates_are_told(cohort):
     assert made.shape.n_covariates == 2
     assert made.predict(cohort).n_obs == 24 * 4
     assert {"cell_type", "culture"} <= set(made.predict(cohort).obs)
+
+
+def test_pairs_may_be_known_of_some_cells_only(cohort):
+    """The others have no number, in control and treated cells alike."""
+    adata = cohort.copy()
+    number = adata.obs.groupby(["patient", "treatment", "dose"], dropna=False).cumcount().astype(float)
+    adata.obs["pair"] = number.where(number % 3 != 1)
+    reader = PopulationReader(
+        adata=adata, spec=make_spec(pairs_key="pair"), transform=(model := make_model(adata)).transform,
+        vocabulary=model.vocabulary, device=torch.device("cpu"),
+    )  # fmt: skip
+    table = population_table(adata.obs, reader.spec)
+    treated = table.treated[0]
+    source = table.source_of(treated)
+    left, right = reader._known_pairs(source, treated)
+    pair = adata.obs["pair"].to_numpy()
+    assert (pair[source.rows[left]] == pair[treated.rows[right]]).all()
+    assert len(left) == np.isfinite(np.intersect1d(pair[source.rows], pair[treated.rows])).sum() > 0
 
 
 def test_known_pairs_are_used(cohort):

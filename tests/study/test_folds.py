@@ -58,9 +58,7 @@ def split_obs():
 
 
 def test_a_split_column_makes_one_fold_with_parts():
-    spec = DataSpec(
-        treatment_key="treatment", control=("control",), sample_key=("patient",), split_key="split"
-    )
+    spec = replace(SPEC, split_key="split")
     (fold,) = folds_by_column(split_obs(), spec, "shown")
     assert dict(fold.scored) == {"train": ("P2",), "val": ("P3",), "test": ("P4",)}
     # a model that is trained again on the validation groups must not be scored on them
@@ -82,3 +80,18 @@ def test_a_split_column_makes_one_fold_with_parts():
         folds_by_column(table, spec, "shown")
     with pytest.raises(DataError, match="--score-training"):
         folds_by_column(table, spec, "shwn")
+
+
+def test_a_split_group_of_controls_alone_is_not_scored():
+    table = split_obs()
+    alone = table[table["patient"] == "P4"].query("treatment == 'control'").assign(patient="P5")
+    alone.index = [f"d{i}" for i in range(len(alone))]
+    (fold,) = folds_by_column(pd.concat([table, alone]), replace(SPEC, split_key="split"))
+    assert dict(fold.scored) == {"val": ("P3",), "test": ("P4",)}
+
+
+def test_marks_are_for_whole_samples():
+    table = split_obs()
+    table.loc[(table["patient"] == "P2") & (table["treatment"] == "control"), "shown"] = "False"
+    with pytest.raises(DataError, match="mark whole samples, controls included, found some cells of 'P2'"):
+        folds_by_column(table, replace(SPEC, split_key="split"), "shown")

@@ -1,13 +1,27 @@
 """Jobs are done once, side by side or not, and never mixed with jobs of other settings."""
 
 import json
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
+import anndata
+import numpy as np
 import pandas as pd
 import pytest
 
+from cellflow_cli.config import from_dict
+from cellflow_cli.data.read import read_obs
 from cellflow_cli.errors import CellflowError, ConfigError, OutputError
-from cellflow_cli.study import Measure, run
+from cellflow_cli.model import load
+from cellflow_cli.prediction.trajectory import trajectory
+from cellflow_cli.study import Measure, arms_of_methods, folds_by_group, run
 from cellflow_cli.study._study import _read_scores
 from cellflow_cli.study.flows import flows
 from cellflow_cli.study.jobs import run_job
@@ -42,6 +56,97 @@ def test_finished_jobs_are_not_done_again_and_a_further_arm_adds_its_own(study, 
     after = wider.scores()
     kept = after[after["row"] != "mfm"].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, before.reset_index(drop=True))
+
+
+def test_fewer_arms_keep_the_rows_that_need_no_model(study):
+    """They were scored in a job of an arm that is not asked for now."""
+    run(study, 1)
+    everything = study.scores()
+    fewer = replace(study, arms=study.arms[1:])
+    done = []
+    run(fewer, 1, lambda *_: done.append(1))
+    assert done == []
+    expected = everything[everything["row"] != "fm"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(fewer.scores().reset_index(drop=True), expected)
+
+
+def test_where_no_finished_job_has_them_one_is_done_again(study):
+    run(study, 1)
+    for folder in (study.folder / "jobs").glob("fm_*"):
+        shutil.rmtree(folder)
+    fewer = replace(study, arms=study.arms[1:])
+    assert [job.title for job in fewer.pending()] == ["mfm, fold 1, seed 0", "mfm, fold 2, seed 0"]
+    run(fewer, 1)
+    assert {"identity", "floor"} <= set(fewer.scores()["row"])
+
+
+def test_populations_dropped_from_training_are_not_scored(only_fm, tmp_path, common):
+    cells = anndata.read_h5ad(only_fm.data[0])
+    few = (cells.obs["patient"] == "P1") & (cells.obs["treatment"] == "drug")
+    keep = ~few.to_numpy() | (np.cumsum(few) <= 3)
+    file = tmp_path / "few.h5ad"
+    cells[keep].copy().write_h5ad(file)
+    spec = from_dict({**common, "data": {**common["data"], "drop_small": True}}).data
+    folds = tuple(folds_by_group(read_obs([file]), spec, 2))[:1]
+    run(dropped := replace(only_fm, data=(file,), folds=folds), 1)
+    scored = dropped.scores()[["group", "treatment"]].drop_duplicates()
+    assert ("P1", "drug") not in set(scored.itertuples(index=False, name=None))
+    assert "P1" in set(scored["group"])  # under the other treatment
+
+
+def test_every_step_is_counted(only_fm):
+    """Four steps until validation, and as many again on all groups; none of it is a round number."""
+    config = only_fm.arms[0].config
+    arm = replace(only_fm.arms[0], config=replace(config, training=replace(config.training, steps=5)))
+    run(counted := replace(only_fm, arms=(arm,)), 1)
+    model = load(counted.jobs()[0].folder / "model")
+    assert max(row["step"] for row in model.history.rows if row["stage"] == "train") == 5
+    assert counted.costs()["steps"].iloc[0] > 5
+
+
+def test_a_killed_worker_is_no_bug_and_loses_nothing(study, monkeypatch):
+    monkeypatch.setattr("cellflow_cli.study._study._pool", _broken)
+    with pytest.raises(OutputError, match=r"4 of 4 jobs failed.*found it killed.*--jobs 1"):
+        run(study, 2)
+
+
+class _Broken:
+    def submit(self, *_):
+        future = Future()
+        future.set_exception(BrokenProcessPool("a child process terminated abruptly"))
+        return future
+
+
+@contextmanager
+def _broken(workers):
+    yield _Broken()
+
+
+def test_a_worker_ends_with_its_parent():
+    """The parent is killed; the worker would wait for work for ever."""
+    code = (
+        "import concurrent.futures as f, multiprocessing as m, os, time\n"
+        "from cellflow_cli.study._study import _begin\n"
+        "if __name__ == '__main__':\n"
+        "    pool = f.ProcessPoolExecutor(1, m.get_context('spawn'), _begin, (1,))\n"
+        "    print(pool.submit(os.getpid).result(), flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.communicate()
+    until = time.monotonic() + 20
+    while _lives(worker) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not _lives(worker)
+
+
+def _lives(pid):
+    try:
+        return "(Z" not in Path(f"/proc/{pid}/stat").read_text().replace(") Z", "(Z")
+    except FileNotFoundError:
+        return False
 
 
 def test_other_settings_never_share_a_table(only_fm):
@@ -96,6 +201,22 @@ def test_side_by_side_gives_the_same_scores(study, tmp_path):
     found = beside.scores()
     found = found[found["row"] == "fm"].sort_values(["sample", "treatment"])["value"].to_numpy()
     assert found == pytest.approx(alone, rel=1e-4)
+
+
+def test_the_figure_tells_trained_samples_by_their_label_as_prediction_does(only_fm, common, monkeypatch):
+    cgfm = tuple(arms_of_methods(["cgfm"], common))
+    fold = replace(only_fm.folds[0], scored=(("held out", ("P1",)), ("train", ("P3",))))
+    run(labelled := replace(only_fm, arms=cgfm, folds=(fold,)), 1)
+    labels = []
+
+    def spy(*given, label, **more):
+        labels.append(label)
+        return trajectory(*given, label=label, **more)
+
+    monkeypatch.setattr("cellflow_cli.study.flows.trajectory", spy)
+    flows(labelled, (0.0, 1.0))
+    known = load(labelled.jobs()[0].folder / "model").shape.samples
+    assert labels == [-1, known.index("P3")]
 
 
 def test_flows_begin_at_the_source_and_end_at_the_prediction(study, only_fm):
