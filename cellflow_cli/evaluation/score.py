@@ -26,6 +26,9 @@ from cellflow_cli.evaluation.scores import Scores
 Progress = Callable[[int, int, str], None]
 _NAME_MODEL = "Name the model with `--model`."
 
+FEW_CELLS = 20
+"""Below it a population is named as noisy."""
+
 
 def score(
     predicted: anndata.AnnData,
@@ -122,8 +125,9 @@ def score(
         of_types += [] if no_types else typed_records(pair, typed)
     if on_progress:
         on_progress(len(alignment.pairs), len(alignment.pairs), "")
+    table = pd.DataFrame(records, columns=[*Scores.COLUMNS, "se"])
     return Scores(
-        table=pd.DataFrame(records, columns=[*Scores.COLUMNS, "se"]),
+        table=table,
         by_type=TypeScores(
             table=pd.DataFrame(of_types, columns=["cell_type", *Scores.COLUMNS, "se"]),
             metrics=typed.metrics,
@@ -135,7 +139,7 @@ def score(
         only_predicted=alignment.only_predicted,
         only_truth=alignment.only_truth,
         seen_in_training=seen,
-        warnings=(*provenance.warnings, *_warnings(summaries, alignment, seen)),
+        warnings=(*provenance.warnings, *_warnings(summaries, alignment, seen), *_small(table)),
     )
 
 
@@ -219,6 +223,20 @@ def _warnings(summaries: Summaries, alignment: Alignment, seen: Sequence[str]) -
         if which:
             found.append(f"{len(which)} populations {what}: {listed(which)}.")
     return tuple(found)
+
+
+def _small(table: pd.DataFrame) -> list[str]:
+    """A sentence about populations whose scores are mostly noise."""
+    few = table[(table["row"] == "model") & (table["n"] < FEW_CELLS)].drop_duplicates(
+        ["sample", "treatment", "dose"]
+    )
+    if few.empty:
+        return []
+    which = listed(f"{line.sample}, {line.treatment} ({line.n})" for line in few.itertuples())
+    return [
+        f"{len(few)} populations are compared on fewer than {FEW_CELLS} cells a side, so that their scores "
+        f"are noisy; means count them like the others: {which}."
+    ]
 
 
 def _settings(job: Job, provenance: Provenance) -> dict[str, Any]:

@@ -286,3 +286,11 @@ def test_gpu_agrees_with_cpu(truth, predict):
     prediction = predict(truth)
     cpu, gpu = (score(prediction, truth, device=torch.device(name)).table for name in ("cpu", "cuda"))
     pd.testing.assert_frame_equal(cpu, gpu, rtol=1e-6)
+
+
+def test_populations_of_a_few_cells_are_named(truth, predict):
+    prediction = predict(truth)
+    small = score(prediction, truth, metrics=["energy"], baselines=[], max_cells=19)
+    assert any("compared on fewer than 20 cells a side" in text for text in small.warnings)
+    enough = score(prediction, truth, metrics=["energy"], baselines=[], max_cells=20)
+    assert not any("fewer than 20" in text for text in enough.warnings)
