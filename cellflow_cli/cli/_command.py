@@ -3,6 +3,7 @@
 import functools
 import inspect
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,7 +65,10 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM acts like Ctrl-C inside the block, so that a cancelled job cleans up too."""
+    """SIGTERM acts like Ctrl-C inside the block, so that a cancelled job cleans up too.
+
+    An interrupt that falls into a finalizer is printed and forgotten by Python; it is sent again.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -72,8 +76,18 @@ def _terminable() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    def again(lost: Any) -> None:
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            hook(lost)
+            return
+        timer = threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,))
+        timer.daemon = True
+        timer.start()
+
+    before, hook = signal.signal(signal.SIGTERM, interrupt), sys.unraisablehook
+    sys.unraisablehook = again
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = hook
