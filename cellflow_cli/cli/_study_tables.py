@@ -48,12 +48,19 @@ def read_reference(file: Path, study: "Study") -> Any:
             "study has too. Rename them, such as `published fm`."
         )
     parts = {part for fold in study.folds for part, _ in fold.scored}
-    if not set(table["part"]) & parts:
+    known = table["part"].isin(parts)
+    if not known.any():
         raise ConfigError(
             f"Expected parts of the study ({listed(parts)}) in the column part of `{file}`, found "
             f"{listed(dict.fromkeys(table['part']))}. Rename them."
         )
-    return table
+    if not known.all():
+        console.say(
+            f"`{file}` has rows of {listed(dict.fromkeys(table['part'][~known]))} too, which are no parts of "
+            f"the study ({listed(parts)}): they are left out.",
+            style="yellow",
+        )
+    return table[known]
 
 
 def write(study: "Study", against: str, reference: Any) -> dict[str, Any]:

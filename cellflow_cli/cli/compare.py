@@ -153,6 +153,11 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
     if given["by"] is not None:
         data["group_key"] = given["by"]
     common = opt.settings(given["config"], given["assignments"], {"data": data})
+    if common.get("seed", 0) != 0:
+        raise ConfigError(
+            f"Expected no `seed` in the settings of a comparison, whose seeds are 0, 1 and so on, found "
+            f"{common['seed']}. Choose their number with `--seeds`."
+        )
     if "split_key" in common["data"]:
         for name in ("by", "folds"):
             if given[name] is not None:
@@ -162,11 +167,6 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
             "Expected no `data.holdout` in the settings of a comparison, which holds out every group in "
             f"turn, found {common['data']['holdout']}. Leave those cells out of the data, or divide the "
             "groups with `--split-key`."
-        )
-    elif common.get("seed", 0) != 0:
-        raise ConfigError(
-            f"Expected no `seed` in the settings of a comparison, whose seeds are 0, 1 and so on, found "
-            f"{common['seed']}. Choose their number with `--seeds`."
         )
     elif given["score_training"] is not None:
         raise ConfigError("Expected `--split-key` with `--score-training`, found none. Give it too.")

@@ -84,6 +84,11 @@ def test_rows_from_elsewhere_stand_beside(cohort_file: Path, tmp_path: Path) -> 
         table.write_text(text)
         wrong = compare(*command, "--reference", table)
         assert (wrong.exit_code, said in wrong.stderr) == (2, True), wrong.stderr
+    table.write_text("row,part,metric,value\nthe paper,held out,energy,.2\nanother,test,energy,.3\n")
+    partly = compare(*command, "--reference", table)
+    assert partly.exit_code == 0, partly.stderr
+    assert "has rows of 'test' too" in partly.stderr
+    assert "another" not in partly.stderr
     table.write_text("row,value\nthe paper,1\n")
     refused = compare(*command, "--reference", table)
     assert refused.exit_code == 2
@@ -107,6 +112,7 @@ def test_a_dry_run_trains_nothing(cohort_file: Path, tmp_path: Path) -> None:
         (["--folds", 2, "--set", "data.split_key=patient"], 2, "`--folds` or `--split-key`"),
         (["--split-key", "splt"], 3, 'obs["splt"]'),
         (["--score-training", "x"], 2, "`--split-key` with `--score-training`"),
+        (["--split-key", "patient", "--set", "seed=7"], 2, "Expected no `seed`"),
         (["--metrics", "enrgy"], 2, "energy"),
         (["--against", "nobody"], 2, "nobody"),
         (["--arms", "nowhere.toml"], 2, "nowhere.toml"),
@@ -133,8 +139,10 @@ def test_an_interrupt_keeps_what_is_done(cohort_file: Path, tmp_path: Path, jobs
         start_new_session=True,
     )  # fmt: skip
     assert process.stderr is not None
+    waited_for = {"fm, fold 1, seed 0: trained", "fm, fold 2, seed 0: trained"}  # in either order
     for line in process.stderr:
-        if "fm, fold 2, seed 0: trained" in line:  # both short trainings are done
+        waited_for -= {said for said in waited_for if said in line}
+        if not waited_for:
             break
     os.killpg(process.pid, signal.SIGINT)
     rest = process.communicate(timeout=60)[1]
