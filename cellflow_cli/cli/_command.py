@@ -80,14 +80,25 @@ def _terminable() -> Iterator[None]:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             hook(lost)
             return
-        timer = threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,))
-        timer.daemon = True
-        timer.start()
+        resent.append(threading.Timer(0.05, _send_term, (threading.get_ident(),)))
+        resent[-1].daemon = True
+        resent[-1].start()
 
+    resent: list[threading.Timer] = []
     before, hook = signal.signal(signal.SIGTERM, interrupt), sys.unraisablehook
     sys.unraisablehook = again
     try:
         yield
     finally:
+        for timer in resent:
+            timer.cancel()
         signal.signal(signal.SIGTERM, before)
         sys.unraisablehook = hook
+
+
+def _send_term(thread: int) -> None:
+    """SIGTERM to one thread, which also ends what it waits for; it is heard where SIGINT is ignored."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(thread, signal.SIGTERM)
+    else:
+        signal.raise_signal(signal.SIGTERM)

@@ -138,6 +138,12 @@ def letters(
     )
     simulated = simulate_letters(config, seed)
     _write(simulated, output, force, as_json, kind="letters", seed=seed, sample_key="population")
+    if set(alphabet) <= set(validation + test):
+        say(
+            f"All letters of {alphabet!r} are for validation or testing: none is left to train on. Give a "
+            "longer `--alphabet`, or `--validation ''` and `--test ''`.",
+            style="yellow",
+        )
 
 
 def _check_target(output: Path, force: bool) -> None:

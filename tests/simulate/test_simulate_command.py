@@ -71,6 +71,14 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     assert "g.h5ad" in result.stderr
 
 
+@pytest.mark.parametrize(("alphabet", "said"), [("XY", True), ("XYZ", False)])
+def test_letters_without_one_to_train_on_are_remarked(tmp_path, alphabet, said):
+    result = run("letters", "-o", tmp_path / "l.h5ad", "--alphabet", alphabet, "--size", 8, "--rotations", 1)
+
+    assert result.exit_code == 0, result.output
+    assert ("none is left to train on" in result.stderr) is said
+
+
 def test_nothing_is_left_behind_when_writing_fails(tmp_path, monkeypatch):
     def full(self, path, **_):
         path.write_text("half")
