@@ -141,10 +141,10 @@ def evaluate(
     if as_json:
         names = (*scores.files, *made)
         console.emit_json({**summary, "files": [str(output / name) for name in names]})
-    if asked:
-        _fail_if_missing(scores, asked, output)
     if gate:
         fail_if_worse(scores, *gate, output)
+    if asked:
+        _fail_if_missing(scores, asked, output)
 
 
 def _page(
@@ -168,7 +168,7 @@ def _page(
         read_pictures(prediction, measured, transform=stored.get("transform"), seed=seed),
         read_split(prediction, measured, summaries=stored.get("summaries")),
         inputs=Inputs(
-            predicted=predicted.name, truth=truth.name, model=model.name if model else None, options=options
+            predicted=str(predicted), truth=str(truth), model=str(model) if model else None, options=options
         ),
     )
 
@@ -302,18 +302,18 @@ def _fail_if_missing(scores: "Scores", asked: list[str], output: Path) -> None:
     Raises:
         MetricError: Naming the metrics and the first reason; the report is already written.
     """
+    from pandas import isna
+
     from cellflow_cli.errors import MetricError, listed
 
     missing = scores.missing(asked)
     if missing.empty:
         return
     first = missing.iloc[0]
-    condition = (
-        first["treatment"] if first["dose"] != first["dose"] else f"{first['treatment']} {first['dose']:g}"
-    )
+    dose = "" if isna(first["dose"]) else f" {first['dose']:g}"
     raise MetricError(
         f"Expected {listed(asked)} for every condition, found no value for "
         f"{listed(missing['metric'].unique())} in {len(missing)} places, first for {first['sample']}, "
-        f"{condition}: {first['reason']}. The other scores are in `{output}`; see the column `reason` of "
+        f"{first['treatment']}{dose}: {first['reason']}. The other scores are in `{output}`; see the column `reason` of "
         "scores.csv."
     )

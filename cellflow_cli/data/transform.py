@@ -103,6 +103,15 @@ class FeatureTransform:
         """
         return self._filled(adata, rows, min_coverage, len(self.genes), lambda cells: cells)
 
+    def check(self, adata: anndata.AnnData, rows: np.ndarray) -> None:
+        """Read cells and keep none of them.
+
+        Raises:
+            BundleError, DataError: As `apply`.
+        """
+        for _ in self._expression_blocks(adata, rows, 1.0):
+            pass
+
     def invert(self, cells: np.ndarray) -> tuple[np.ndarray, int]:
         """Flow space back to expression space.
 

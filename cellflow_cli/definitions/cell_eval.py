@@ -152,7 +152,7 @@ DEFINITIONS = Definitions(
     metrics={
         "mse": Metric(mse, best="low", symmetric=True),
         "mae": Metric(mae, best="low", symmetric=True),
-        "pearson-delta": Metric(pearson_delta, best="high", symmetric=True),
+        "pearson-delta": Metric(pearson_delta, best="high", symmetric=True, change=True),
         "discrimination-score-l1": Metric(discrimination_score_l1, best="high", symmetric=False, others=True),
         "overlap-at-n": Metric(overlap_at_n, best="high", symmetric=False),
         "precision-at-n": Metric(precision_at_n, best="high", symmetric=False),

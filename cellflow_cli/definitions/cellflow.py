@@ -8,6 +8,7 @@ from cellflow_cli.definitions._definitions import Definitions
 from cellflow_cli.definitions._entropic import entropic_cost
 from cellflow_cli.definitions._means import determination, mean_difference
 from cellflow_cli.metrics import Comparison, Metric, MetricValue
+from cellflow_cli.metrics._subsample import few
 from cellflow_cli.metrics.mmd_rbf import mmd_rbf as our_mmd
 
 
@@ -91,12 +92,12 @@ def sinkhorn_div_100(comparison: Comparison) -> MetricValue:
 
 def _divergence(comparison: Comparison, epsilon: float) -> MetricValue:
     solve = functools.partial(_solve, epsilon=epsilon)
-    cross, cross_remark = solve(comparison.between.T, symmetric=False)
-    found = [
-        solve(within, symmetric=True) for within in (comparison.within_predicted, comparison.within_target)
-    ]
-    remark = cross_remark or next((text for _, text in found if text), "")
-    return MetricValue(cross - sum(cost for cost, _ in found) / 2, remark)
+    seen, of_cells = few(comparison)
+    cross, stopped = solve(seen.between.T, symmetric=False)
+    found = [solve(within, symmetric=True) for within in (seen.within_predicted, seen.within_target)]
+    stopped = stopped or next((text for _, text in found if text), "")
+    value = cross - sum(cost for cost, _ in found) / 2
+    return MetricValue(value, "; ".join(filter(None, [of_cells, stopped])))
 
 
 def _solve(distances: Tensor, *, epsilon: float, symmetric: bool) -> tuple[float, str]:

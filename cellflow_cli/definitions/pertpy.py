@@ -6,6 +6,7 @@ from cellflow_cli.definitions._means import determination, mean_difference
 from cellflow_cli.metrics import Comparison, Metric, MetricValue
 from cellflow_cli.metrics._comparison import Distances
 from cellflow_cli.metrics._correlation import pearson
+from cellflow_cli.metrics._subsample import few
 
 
 def edistance(comparison: Comparison) -> MetricValue:
@@ -107,13 +108,14 @@ def wasserstein(comparison: Comparison) -> MetricValue:
     `Sinkhorn`.
     Ours: `w2` is exact transport, without epsilon, and its root.
     """
-    cost = comparison.between.square()
+    seen, of_cells = few(comparison)
+    cost = seen.between.square()
     epsilon = 0.05 * float(cost.std(correction=0))
     if epsilon <= 1e-12 * float(cost.max()):
         return MetricValue(float(cost.max()), "all pairs of cells are equally far apart")
     found = entropic_cost(cost.T, epsilon)
     stopped = f"the iteration was stopped after {found.n_iter:,} steps, marginals {found.residual:.1g} off"
-    return MetricValue(found.cost, "" if found.converged else stopped)
+    return MetricValue(found.cost, "; ".join(filter(None, [of_cells, "" if found.converged else stopped])))
 
 
 def _mean(comparison: Comparison, which: Distances) -> float:

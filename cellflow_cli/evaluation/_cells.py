@@ -77,10 +77,11 @@ class Files:
 
     def of_prediction(self, rows: np.ndarray) -> Cells:
         """Rows of the prediction, its controls included."""
-        genes = self._tensor(dense(self.predicted.X[rows]))
+        rows, back = np.unique(rows, return_inverse=True)  # files on disk are read in ascending order
+        genes = self._tensor(dense(self.predicted.X[rows])[back])
         if self.transform.kind != "pca":
             return Cells(genes, genes)
-        return Cells(self._tensor(dense(self.predicted.obsm["X_pca"][rows])), genes)
+        return Cells(self._tensor(dense(self.predicted.obsm["X_pca"][rows])[back]), genes)
 
     def of_truth(self, rows: np.ndarray) -> Cells:
         """Rows of the truth through the transform of the model."""

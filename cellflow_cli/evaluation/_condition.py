@@ -120,6 +120,7 @@ def _values(cells: Cells | str, target: Cells, pair: Aligned, job: Job) -> dict[
         predicted_genes=cells.genes, target_genes=target.genes, control_genes=control.genes,
         other_targets=torch.stack([mean.flow for mean in others]) if others else None,
         other_targets_genes=torch.stack([mean.genes for mean in others]) if others else None,
+        other_errors=torch.stack([mean.error for mean in others]) if others else None,
         scale=job.scale,
     )  # fmt: skip
     return compute(job.metrics, comparison)

@@ -16,14 +16,25 @@ from cellflow_cli.definitions import find
 from cellflow_cli.evaluation._cells import Cells, Files
 from cellflow_cli.evaluation.align import Aligned
 from cellflow_cli.evaluation.floor import some
+from cellflow_cli.metrics.discrimination import mean_error
 from cellflow_cli.types import Condition
+
+FEWEST_CELLS = 2
+"""Of a condition whose mean others are told apart from: the error of one cell's is not known."""
 
 
 class MeanCell(NamedTuple):
-    """Flow features as metrics see them, shape [d], and genes or markers, shape [g]."""
+    """The mean of some cells.
+
+    Attributes:
+        flow: Features as metrics see them, shape [d].
+        genes: Genes or markers, shape [g].
+        error: Squared sampling error of `flow`.
+    """
 
     flow: Float64[Tensor, " d"]
     genes: Float64[Tensor, " g"]
+    error: Float64[Tensor, ""]
 
 
 class Further(Protocol):
@@ -136,8 +147,10 @@ class Job:
         measured = {(one.sample, one.condition): one.target for one in self.pairs} | dict(self.others)
         found = {}
         for (sample, condition), rows in measured.items():
-            if sample == pair.sample and len(rows):
+            if sample == pair.sample and len(rows) >= FEWEST_CELLS:
                 draw = self.stream(pair.name, condition.label, "mean")
                 cells = self.files.of_truth(some(rows, self.max_cells, draw))
-                found[condition] = MeanCell(self.scaled(cells.flow).mean(0), cells.genes.double().mean(0))
+                flow, n = self.scaled(cells.flow), len(rows) if self.all_cells else len(rows) // 2
+                genes = cells.genes[:n].double().mean(0)  # as many cells as the target of that condition has
+                found[condition] = MeanCell(flow.mean(0), genes, mean_error(flow))
         return found

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cellflow_cli.data.columns import distinct, labels
+from cellflow_cli.definitions import find
 from cellflow_cli.evaluation._cells import Files
 from cellflow_cli.evaluation._condition import condition_records
 from cellflow_cli.evaluation._job import Job
@@ -36,7 +37,7 @@ def why_no_types(files: Files, key: str | None) -> str:
 def typed_job(job: Job) -> Job:
     """The same job with fewer metrics and rows; one metric at least, unless that compares conditions."""
     kept = tuple(name for name in METRICS if name in job.metrics)
-    others = tuple(name for name in job.metrics if name != "discrimination")
+    others = tuple(name for name in job.metrics if not find(name).others)
     return replace(job, metrics=kept or others[:1], audit={}, further={})
 
 

@@ -64,6 +64,13 @@ class Alignment:
     only_truth: tuple[str, ...] = ()
     others: Mapping[tuple[tuple[str, ...], Condition], np.ndarray] = field(default_factory=dict, repr=False)
 
+    @property
+    def measured(self) -> np.ndarray:
+        """Rows of the truth that any score may look at, ascending."""
+        controls = [pair.control for pair in self.pairs if pair.control_in_truth]
+        targets = [pair.target for pair in self.pairs]
+        return np.unique(np.concatenate([*targets, *controls, *self.others.values()]))
+
 
 @dataclass(frozen=True)
 class _Rows:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from cellflow_cli.definitions import find
 from cellflow_cli.evaluation._lines import NULL, Lines, group_means
 
 ERRORS = 3
@@ -23,8 +24,11 @@ def normalised(
     conditions where all three have a value. The null is the row `identity`: controls as prediction.
 
     The null is held against one split of the measured cells, the floor is a mean over k of them with
-    standard error s. Where there is nothing to predict the null is as noisy as one split, so that the
-    standard error of their distance is (s^2 + k s^2)^1/2.
+    standard error s. Where there is nothing to predict the null is as noisy as one split, and all c
+    conditions of a group hold it against the same controls, so that it may be off by the same in all of
+    them. The squared standard error of the distance of both, in one group, is
+
+        mean over conditions of s^2 / c + mean over conditions of k s^2
 
     Args:
         lines: Scores, with the standard error of the floor over its splits.
@@ -34,7 +38,8 @@ def normalised(
 
     Returns:
         For each row and metric `value`; None with a `reason` where the null is not worse than the floor
-        by more than three standard errors, or where one of the three is missing.
+        by more than three standard errors, where one of the three is missing, or where the metric looks at
+        changes, of which the null has none.
     """
     return {
         row: {metric: _normalised(lines, row, metric, best[metric], splits) for metric in best}
@@ -45,14 +50,16 @@ def normalised(
 def _normalised(lines: Lines, row: str, metric: str, wish: str, splits: int) -> dict[str, Any]:
     if wish == "one":
         return _nothing("the best value is one, which null and floor do not enclose")
+    if find(metric).change:
+        return _nothing("the null is a change of zero, and what it scores is noise")
     three = lines.beside({"row": row, "null": NULL, "floor": "floor"}, metric)
     if three.empty:
         return _nothing(f"no condition with a value of `{row}`, of the null (`{NULL}`) and of the floor")
     means = group_means(three).mean()
-    error = _floor_error(lines, metric, three.index)
+    error = _gap_error(lines, metric, three.index, splits)
     if error is None:
         return _nothing("the error of the floor is not known: it needs two splits or more")
-    gap, error = means["null"] - means["floor"], error * math.sqrt(1 + splits)
+    gap = means["null"] - means["floor"]
     if (-gap if wish == "high" else gap) <= ERRORS * error:
         return _nothing(
             f"null ({means['null']:.3g}) is not worse than floor ({means['floor']:.3g}) by more than "
@@ -65,15 +72,13 @@ def _nothing(reason: str) -> dict[str, Any]:
     return {"value": None, "reason": reason}
 
 
-def _floor_error(lines: Lines, metric: str, conditions: pd.Index) -> float | None:
-    """Standard error of the floor's mean over conditions, then groups; None if not known.
-
-    se^2 = 1 / G^2 sum over the G groups of [1 / c^2 sum over its c conditions of se^2]
-    """
+def _gap_error(lines: Lines, metric: str, conditions: pd.Index, splits: int) -> float | None:
+    """Standard error of null minus floor, means over conditions, then over groups; None if not known."""
     if "se" not in lines.table:
         return None
     errors = lines.of("floor", metric)["se"].reindex(conditions)
     if errors.isna().any():
         return None
     groups = errors.pow(2).groupby(level="group")
-    return math.sqrt((groups.sum() / groups.size() ** 2).sum()) / groups.ngroups
+    of_group = groups.mean() * (1 / groups.size() + splits)
+    return math.sqrt(of_group.sum()) / groups.ngroups

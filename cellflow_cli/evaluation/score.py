@@ -113,6 +113,7 @@ def score(
         floor_splits=floor_splits,
         seed=seed,
     )
+    transform.check(truth, alignment.measured)  # now, not when half of the populations are scored
     seen = _seen(alignment, provenance, summaries)
     typed = typed_job(job)
     no_types = why_no_types(job.files, job.cell_type_key) if cell_types else NOT_ASKED

@@ -51,6 +51,8 @@ class Comparison:
             units of `target`, shape [o, d]; None where they are not known.
         other_targets_genes: The same as genes or markers, shape [o, g]; defaults to `other_targets`
             where the genes default to the flow features.
+        other_errors: Squared sampling error of each of `other_targets`, the total variance of its cells over
+            their number, shape [o]; None: none.
         scale: What the flow features were divided by, shape [d]; None if by nothing.
     """
 
@@ -62,6 +64,7 @@ class Comparison:
     control_genes: Float[Tensor, "k g"] | None = None
     other_targets: Float[Tensor, "o d"] | None = None
     other_targets_genes: Float[Tensor, "o g"] | None = None
+    other_errors: Float[Tensor, " o"] | None = None
     scale: Float[Tensor, " d"] | None = None
     _memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _lock: Any = field(default_factory=threading.RLock, init=False, repr=False)
@@ -185,6 +188,8 @@ class Metric(NamedTuple):
         symmetric: True where predicted and target may change places.
         space: What it looks at: features of the flow, or genes (markers).
         others: Whether it looks at the other conditions of the sample, too.
+        change: Whether it looks at nothing but the mean change against the controls, which controls as a
+            prediction have none of.
     """
 
     function: Callable[[Comparison], MetricValue]
@@ -192,3 +197,4 @@ class Metric(NamedTuple):
     symmetric: bool
     space: Space = "flow"
     others: bool = False
+    change: bool = False

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cellflow_cli.metrics._comparison import Comparison
+
 MOST_CELLS = 5_000
 """Exact transport of 5,000 against 5,000 cells takes some 5 s and 600 MB, growing as n^2.5 and n^2."""
 
@@ -14,3 +16,19 @@ def at_most(cells: Float[Tensor, "n d"], n: int = MOST_CELLS) -> Float[Tensor, "
         return cells
     rows = torch.randperm(len(cells), generator=torch.Generator().manual_seed(0))[:n]
     return cells[rows.to(cells.device)]
+
+
+def few(comparison: Comparison) -> tuple[Comparison, str]:
+    """The comparison of at most 5,000 cells on either side, features of the flow only, and a remark.
+
+    Returns:
+        It is made once; its distance matrices are shared by all who ask. The remark says how many cells it
+        has, if not all of them.
+    """
+    n, m = len(comparison.predicted), len(comparison.target)
+    if max(n, m) <= MOST_CELLS:
+        return comparison, ""
+    predicted, target = at_most(comparison.predicted, MOST_CELLS), at_most(comparison.target, MOST_CELLS)
+    control = at_most(comparison.control, MOST_CELLS)
+    made = comparison.once("few", lambda: Comparison(predicted=predicted, target=target, control=control))
+    return made, f"on {len(predicted):,} of {n:,} predicted and {len(target):,} of {m:,} target cells"

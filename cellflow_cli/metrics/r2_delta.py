@@ -15,7 +15,9 @@ def r2_delta(comparison: Comparison) -> MetricValue:
         comparison: Genes or markers, shapes [n, g], [m, g] and, for the controls, [k, g].
 
     Returns:
-        Between 0 and 1; undefined below three features or without a predicted or a real change.
+        Between 0 and 1; undefined below three features or without a predicted or a real change. Both changes
+        share the noise of the k controls, so that without any effect m cells like the target have an r of
+        m / (m + k) and not of zero.
 
     Source: Roohani, Huang and Leskovec (2024), Predicting transcriptional outcomes of novel
     multigene perturbations with GEARS, Methods (there unsquared).
@@ -35,4 +37,4 @@ def r2_delta(comparison: Comparison) -> MetricValue:
     return MetricValue(r * r)
 
 
-METRIC = Metric(r2_delta, best="high", symmetric=True, space="genes")
+METRIC = Metric(r2_delta, best="high", symmetric=True, space="genes", change=True)

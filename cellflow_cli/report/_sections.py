@@ -182,9 +182,9 @@ def _by_sample(story: Story) -> Table | None:
 def _notes(story: Story) -> list[str]:
     regimes = story.summary["regimes"]
     notes = [
-        "Intervals hold the middle 95 % of the mean difference over 1,000 bootstrap draws of groups; they "
-        "are not widened for the number of baselines and metrics looked at, and the best baseline is chosen "
-        "by its score."
+        "Intervals cover the mean difference in 95 % of repetitions (bootstrap over groups, 10,000 draws, "
+        "widened where groups are few); they are not widened for the number of baselines and metrics looked "
+        "at, and the best baseline is chosen by its score."
     ]
     if "reason" in regimes:
         notes.append(f"By size of effect: {regimes['reason']}.")

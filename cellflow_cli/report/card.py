@@ -20,8 +20,8 @@ class Inputs:
     """What the commands in the report name.
 
     Attributes:
-        predicted, truth: File names.
-        model: Model folder, if one was given.
+        predicted, truth: Files as they were typed.
+        model: Model folder as it was typed, if one was given.
         options: What was told of a prediction of another tool.
     """
 

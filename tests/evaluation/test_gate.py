@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -114,6 +115,16 @@ def test_the_command_ends_with_7_after_the_whole_report(files):
     )
     assert other.exit_code == 7
     assert "found r2-mean " in other.stderr
+
+
+def test_a_metric_without_values_does_not_hide_the_bar(files):
+    alone = anndata.read_h5ad(files / "truth.h5ad")
+    alone[alone.obs["treatment"].isin(["DMSO", "other"])].write_h5ad(files / "truth.h5ad")
+    asked = ("--metrics", "energy,discrimination", "--fail-if-worse-than", "mean-shift", "--no-page")
+    assert run(files, *asked, pred="nothing.h5ad").exit_code == 7
+    passed = run(files, *asked, out="again")
+    assert passed.exit_code == 9
+    assert "Not worse than mean-shift" in passed.stderr
 
 
 @pytest.mark.parametrize(

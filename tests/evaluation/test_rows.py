@@ -1,7 +1,9 @@
 """Rows beside the model: floor over several splits, decoded truth, baselines that need cells or types."""
 
 import math
+from dataclasses import replace
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,12 +13,13 @@ import cellflow_cli as cf
 from cellflow_cli.baselines import Summaries, summarise
 from cellflow_cli.data.features import fit_features
 from cellflow_cli.data.schema import DataSpec
-from cellflow_cli.errors import ConfigError
+from cellflow_cli.errors import ConfigError, DataError
 from cellflow_cli.evaluation.floor import averaged
 from cellflow_cli.evaluation.score import score
 from cellflow_cli.metrics import MetricValue
 from cellflow_cli.model import predict as predict_with
 from cellflow_cli.types import Condition, Population, PopulationPair
+from tests.evaluation.conftest import SPEC
 
 KEYS = {"treatment_key": "treatment", "control": "DMSO", "sample_key": "patient", "dose_key": "dose"}
 TYPED = DataSpec(**KEYS, cell_type_key="cell_type")
@@ -85,7 +88,8 @@ def test_truth_through_the_decoder_is_the_floor_in_components_and_less_in_genes(
     assert "truth-decoded" not in score(predict(truth), truth, metrics=["energy"]).rows
 
 
-def test_effects_are_told_apart_and_controls_rank_by_chance(truth, predict):
+def test_effects_are_told_apart_and_controls_rank_by_chance(truth, fresh, predict):
+    truth = anndata.concat([truth, fresh], index_unique="-")
     shifts = {0.1: 1.35, 1.0: 2.7}  # those of the two patients, on average
 
     def moved(cells, patient, key):
@@ -202,3 +206,41 @@ def test_training_stores_what_every_row_needs(typed):
     # The file alone knows means per type, and no cells.
     light = score(prediction, typed, metrics=["energy"], floor_splits=2).table
     assert set(light[light["value"].isna()]["row"]) == {"ot-neighbour", "pooled-treated"}
+
+
+def test_a_missing_value_of_any_measured_cell_is_refused_before_scoring(truth, predict):
+    """Whatever cells the seed would draw, and before any condition is scored."""
+    prediction = predict(truth)
+    row = np.flatnonzero((truth.obs["patient"] == "P5") & (truth.obs["treatment"] == "other"))[7]
+    truth.X[row, 2] = np.nan
+    seen = []
+    with pytest.raises(DataError, match="1 that are NaN or infinite"):
+        score(
+            prediction, truth, metrics=["energy"], max_cells=5, floor_splits=1,
+            on_progress=lambda done, total, what="": seen.append(done),
+        )  # fmt: skip
+    assert seen == []
+
+
+def test_a_prediction_on_disk_scores_like_one_in_memory(truth, predict, tmp_path):
+    prediction = predict(truth)
+    prediction.write_h5ad(tmp_path / "p.h5ad")
+    whole = score(prediction, truth, metrics=["energy"]).table
+    backed = anndata.read_h5ad(tmp_path / "p.h5ad", backed="r")
+    pd.testing.assert_frame_equal(score(backed, truth, metrics=["energy"]).table, whole)
+
+
+def test_types_are_not_ranked_among_means_of_all_types(truth, predict):
+    spec = replace(SPEC, cell_type_key="cell_type")
+    truth.obs["cell_type"] = pd.Categorical(np.where(np.arange(truth.n_obs) % 2, "T", "B"))
+    scores = score(
+        predict(truth, spec=spec), truth, metrics=["cell-eval:discrimination-score-l1"], baselines=[]
+    )
+    assert scores.by_type.metrics == ()
+
+
+@pytest.mark.parametrize("metric", ["r2-delta", "cell-eval:pearson-delta"])
+def test_changes_have_no_scale_from_null_to_floor(truth, predict, metric):
+    found = score(predict(truth), truth, metrics=[metric], baselines=["identity"]).summary()
+    assert found["normalised"]["model"][metric]["value"] is None
+    assert "change of zero" in found["normalised"]["model"][metric]["reason"]

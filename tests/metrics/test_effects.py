@@ -143,11 +143,12 @@ def test_constant_features_differ_or_not():
 
 
 def compared(predicted, target, others):
-    """Mean cells at the given places."""
+    """Mean cells at the given places, each of 20 cells of variance one in two features."""
     cells = {"predicted": noise(20, 2, 1) + torch.tensor(predicted), "target": noise(20, 2, 2)}
     cells["target"] = cells["target"] + torch.tensor(target)
     others = None if others is None else torch.tensor(others).reshape(-1, 2)
-    return Comparison(**cells, control=noise(20, 2, 3), other_targets=others)
+    errors = None if others is None else torch.full((len(others),), 2 / 20, dtype=torch.float64)
+    return Comparison(**cells, control=noise(20, 2, 3), other_targets=others, other_errors=errors)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +160,20 @@ def test_discrimination_ranks_the_right_condition(predicted, value, rank):
     found = discrimination(compared(predicted, [4.0, 0.0], [[0.0, -4.0], [1.0, 1.0], [-4.0, 0.0]]))
     assert found.value == pytest.approx(value)
     assert found.reason == f"rank {rank} of 4 conditions; 0.5 by chance"
+
+
+def test_a_condition_of_few_cells_is_not_further_away_for_that():
+    """All conditions are the same; the own mean is of 10 cells, those of the others of 1,000."""
+    found = []
+    for seed in range(200):
+        cells = [draw(n, 20, seed=1000 * seed + i) for i, n in enumerate([1000, 10, *[1000] * 3])]
+        others = torch.stack([c.mean(0) for c in cells[2:]])
+        errors = torch.stack([c.var(0).sum() / len(c) for c in cells[2:]])
+        given = Comparison(
+            predicted=cells[0], target=cells[1], control=cells[0], other_targets=others, other_errors=errors
+        )
+        found.append(discrimination(given).value)
+    assert sum(found) / len(found) == pytest.approx(0.5, abs=0.1)
 
 
 def test_discrimination_by_chance_is_one_half():

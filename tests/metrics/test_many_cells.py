@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from cellflow_cli.catalog import Catalog
-from cellflow_cli.metrics import Comparison, _comparison, _exact_ot, _subsample, mmd_median
+from cellflow_cli.definitions import find
+from cellflow_cli.metrics import Comparison, _comparison, _subsample, mmd_median
 from cellflow_cli.metrics._distances import euclidean, euclidean_blocks
 from cellflow_cli.metrics._subsample import at_most
 
@@ -23,7 +23,7 @@ def comparison(n=300, offset=0.0):
 
 
 def value(name, given):
-    return Catalog("metrics").load(name).function(given).value
+    return find(name).function(given).value
 
 
 @pytest.mark.parametrize("name", ["energy", "mmd-rbf"])
@@ -45,7 +45,7 @@ def test_the_median_is_of_a_subsample_then(monkeypatch):
     whole = value("mmd-median", comparison())
     monkeypatch.setattr(_comparison, "MOST_KEPT", 0)
     monkeypatch.setattr(mmd_median, "MOST_KEPT", 0)
-    same = Catalog("metrics").load("mmd-median").function(comparison())
+    same = find("mmd-median").function(comparison())
     assert same.value == pytest.approx(whole, rel=1e-6)
     assert same.reason == "median of 320 of 320 target cells"
 
@@ -58,12 +58,11 @@ def test_the_median_is_the_lower_one_over_pairs():
     assert median == 3  # of 1, 2, 3, 7, 9, 10
 
 
-@pytest.mark.parametrize("name", ["w1", "w2"])
+@pytest.mark.parametrize("name", ["w1", "w2", "cellflow:sinkhorn-div-10", "pertpy:wasserstein"])
 def test_transport_of_many_cells_is_that_of_some_and_says_so(name, monkeypatch):
-    monkeypatch.setattr(_exact_ot, "MOST_CELLS", 100)
-    monkeypatch.setattr(_exact_ot, "at_most", lambda cells: at_most(cells, 100))
+    monkeypatch.setattr(_subsample, "MOST_CELLS", 100)
     given = comparison()
-    found = Catalog("metrics").load(name).function(given)
+    found = find(name).function(given)
     assert found.reason == "on 100 of 300 predicted and 100 of 320 target cells"
     some = Comparison(
         predicted=at_most(given.predicted, 100), target=at_most(given.target, 100), control=given.control
