@@ -314,6 +314,6 @@ def _fail_if_missing(scores: "Scores", asked: list[str], output: Path) -> None:
     raise MetricError(
         f"Expected {listed(asked)} for every condition, found no value for "
         f"{listed(missing['metric'].unique())} in {len(missing)} places, first for {first['sample']}, "
-        f"{first['treatment']}{dose}: {first['reason']}. The other scores are in `{output}`; see the column `reason` of "
-        "scores.csv."
+        f"{first['treatment']}{dose}: {first['reason']}. The other scores are in `{output}`; see the column "
+        "`reason` of scores.csv."
     )

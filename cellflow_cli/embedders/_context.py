@@ -59,6 +59,19 @@ def check_width(embedding: int) -> None:
         )
 
 
+def check_cells(fewest: int, reference: int) -> None:
+    """Whether a number of cells can be drawn.
+
+    Raises:
+        ConfigError: If the fewest are none, or more than the most.
+    """
+    if not 1 <= fewest <= reference:
+        raise ConfigError(
+            f"Expected method.embedder.fewest_cells between 1 and reference_cells ({reference}), found "
+            f"{fewest}."
+        )
+
+
 def blockwise(
     query: Callable[[Tensor, Tensor], Tensor],
     x: Float[Tensor, "b n d"],

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cellflow_cli.catalog import Entry
-from cellflow_cli.embedders._context import masked_mean, mean_and_spread
+from cellflow_cli.embedders._context import check_cells, masked_mean, mean_and_spread, thinned
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
 
@@ -28,12 +28,16 @@ class FourierConfig:
     frequencies: int = field(default=48, metadata={"help": "Frequencies drawn for each bandwidth."})
     embedding: int = field(default=8, metadata={"help": "Width of the vector beside it; 0: none."})
     reference_cells: int = field(default=1024, metadata={"help": "Cells of the population seen per step."})
+    fewest_cells: int = field(
+        default=16, metadata={"help": "Fewest of them; the number is drawn anew per step."}
+    )
 
     def __post_init__(self) -> None:
         if not self.bandwidths or min(self.bandwidths) <= 0:
             raise ConfigError(f"Expected bandwidths above zero, found {self.bandwidths}.")
-        if min(self.frequencies, self.reference_cells) < 1:
-            raise ConfigError("Expected frequencies and reference_cells of at least 1 in method.embedder.")
+        if self.frequencies < 1:
+            raise ConfigError("Expected at least one of method.embedder.frequencies, found none.")
+        check_cells(self.fewest_cells, self.reference_cells)
         if self.embedding < 0 or self.embedding == 1:
             raise ConfigError(
                 f"Expected method.embedder.embedding of 0 or at least 2, found {self.embedding}: the layer "
@@ -100,7 +104,7 @@ class Fourier(nn.Module):
         super().__init__()
         d, n = shape.n_features, config.frequencies
         n_in = d + shape.n_node_features
-        self.reference_cells = config.reference_cells
+        self.reference_cells, self.fewest_cells = config.reference_cells, config.fewest_cells
         drawn = [torch.randn(d, n) / (h * math.sqrt(d)) for h in config.bandwidths]
         self.frequencies = nn.Parameter(torch.cat(drawn, dim=-1))
         n_told = 2 * self.frequencies.shape[-1]
@@ -112,7 +116,8 @@ class Fourier(nn.Module):
         self.width = n_told + config.embedding
 
     def forward(self, population: PopulationBatch) -> FourierContext:
-        """A context of b subsamples."""
+        """A context of b subsamples; in training of a random number of their cells."""
+        population = thinned(population, self.fewest_cells) if self.training else population
         angle = population.cells @ self.frequencies
         cosine, sine = (masked_mean(part, population.mask) for part in (angle.cos(), angle.sin()))
         if self.pool is None:

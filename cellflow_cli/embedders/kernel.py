@@ -24,14 +24,18 @@ class KernelConfig:
     fewest_cells: int = field(
         default=256, metadata={"help": "Fewest of them; the number is drawn anew per step."}
     )
+    most_cells: int = field(
+        default=4096,
+        metadata={"help": "Most cells asked in prediction, whose cost grows with them and with the cells."},
+    )
 
     def __post_init__(self) -> None:
         if not self.bandwidths or min(self.bandwidths) <= 0:
             raise ConfigError(f"Expected bandwidths above zero, found {self.bandwidths}.")
-        if not 1 <= self.fewest_cells <= self.reference_cells:
+        if not 1 <= self.fewest_cells <= self.reference_cells <= self.most_cells:
             raise ConfigError(
-                f"Expected fewest_cells between 1 and reference_cells ({self.reference_cells}), found "
-                f"{self.fewest_cells}."
+                f"Expected 1 <= fewest_cells <= reference_cells <= most_cells in method.embedder, found "
+                f"{self.fewest_cells}, {self.reference_cells}, {self.most_cells}."
             )
 
 
@@ -105,7 +109,7 @@ class Kernel(nn.Module):
     def __init__(self, config: KernelConfig, shape: ModelShape) -> None:
         super().__init__()
         self.reference_cells = config.reference_cells
-        self.fewest_cells = config.fewest_cells
+        self.fewest_cells, self.most_cells = config.fewest_cells, config.most_cells
         self.width = len(config.bandwidths) * (Moments(shape.n_features).width + 1)
         self.register_buffer("bandwidths", torch.tensor(config.bandwidths))
 

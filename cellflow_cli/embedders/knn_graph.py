@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from cellflow_cli.catalog import Entry
-from cellflow_cli.embedders._context import PooledContext, check_width, mean_and_spread
+from cellflow_cli.embedders._context import PooledContext, check_cells, check_width, mean_and_spread, thinned
 from cellflow_cli.embedders._graph import GraphEncoder
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
@@ -17,11 +17,15 @@ class KnnGraphConfig:
 
     k: int = field(default=10, metadata={"help": "Neighbours per cell in a full subsample; 0: no edges."})
     reference_cells: int = field(default=256, metadata={"help": "Cells per subsample that is embedded."})
+    fewest_cells: int = field(
+        default=16, metadata={"help": "Fewest of them; the number is drawn anew per step."}
+    )
     width: int = field(default=32, metadata={"help": "Units per graph layer."})
     n_layers: int = field(default=2, metadata={"help": "Graph layers, a nonlinearity after each."})
     embedding: int = field(default=8, metadata={"help": "Width of the population embedding."})
 
     def __post_init__(self) -> None:
+        check_cells(self.fewest_cells, self.reference_cells)
         if min(self.reference_cells, self.width, self.n_layers, self.embedding) < 1 or self.k < 0:
             raise ConfigError("Expected sizes of at least 1 and k of at least 0 in method.embedder.")
         check_width(self.embedding)
@@ -55,7 +59,7 @@ class KnnGraph(nn.Module):
     def __init__(self, config: KnnGraphConfig, shape: ModelShape) -> None:
         super().__init__()
         n_in = shape.n_features + shape.n_node_features
-        self.reference_cells = config.reference_cells
+        self.reference_cells, self.fewest_cells = config.reference_cells, config.fewest_cells
         self.width = config.embedding
         self.encoder = GraphEncoder(n_in, config.width, config.n_layers, config.k, config.reference_cells)
         self.out = nn.Sequential(
@@ -63,7 +67,8 @@ class KnnGraph(nn.Module):
         )
 
     def forward(self, population: PopulationBatch) -> PooledContext:
-        """Embeddings of b subsamples of `reference_cells` cells (padding allowed), shape [b, e]."""
+        """Embeddings of b subsamples, in training of a random number of their cells, shape [b, e]."""
+        population = thinned(population, self.fewest_cells) if self.training else population
         return PooledContext(self.out(mean_and_spread(self.encoder(population), population.mask)))
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cellflow_cli.catalog import Entry
-from cellflow_cli.embedders._context import PooledContext, check_width, mean_and_spread
+from cellflow_cli.embedders._context import PooledContext, check_cells, check_width, mean_and_spread, thinned
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
 
@@ -16,11 +16,15 @@ class MeanConfig:
     """Sizes."""
 
     reference_cells: int = field(default=256, metadata={"help": "Cells per subsample that is embedded."})
+    fewest_cells: int = field(
+        default=16, metadata={"help": "Fewest of them; the number is drawn anew per step."}
+    )
     width: int = field(default=64, metadata={"help": "Units per layer."})
     embedding: int = field(default=32, metadata={"help": "Width of the population embedding."})
 
     def __post_init__(self) -> None:
-        if min(self.reference_cells, self.width, self.embedding) < 1:
+        check_cells(self.fewest_cells, self.reference_cells)
+        if min(self.width, self.embedding) < 1:
             raise ConfigError("Expected sizes of at least 1 in method.embedder.")
         check_width(self.embedding)
 
@@ -38,7 +42,7 @@ class Mean(nn.Module):
     def __init__(self, config: MeanConfig, shape: ModelShape) -> None:
         super().__init__()
         n_in = shape.n_features + shape.n_node_features
-        self.reference_cells = config.reference_cells
+        self.reference_cells, self.fewest_cells = config.reference_cells, config.fewest_cells
         self.width = config.embedding
         self.cell = nn.Sequential(
             nn.Linear(n_in, config.width), nn.SiLU(), nn.Linear(config.width, config.width), nn.SiLU(),
@@ -50,7 +54,8 @@ class Mean(nn.Module):
         )  # fmt: skip
 
     def forward(self, population: PopulationBatch) -> PooledContext:
-        """Embeddings of b subsamples, shape [b, e]."""
+        """Embeddings of b subsamples, in training of a random number of their cells, shape [b, e]."""
+        population = thinned(population, self.fewest_cells) if self.training else population
         h = torch.cat([population.cells, population.node_features], dim=-1)
         return PooledContext(self.out(mean_and_spread(torch.cat([h, self.cell(h)], dim=-1), population.mask)))
 

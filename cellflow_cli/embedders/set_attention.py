@@ -44,6 +44,10 @@ class SetAttentionConfig:
     fewest_cells: int = field(
         default=256, metadata={"help": "Fewest of them; the number is drawn anew per step."}
     )
+    most_cells: int = field(
+        default=4096,
+        metadata={"help": "Most cells asked in prediction, whose cost grows with them and with the cells."},
+    )
 
     def __post_init__(self) -> None:
         sizes = (self.n_heads, self.head_width, self.space, self.n_layers, self.width, self.embedding)
@@ -52,10 +56,10 @@ class SetAttentionConfig:
         check_width(self.embedding)
         if not 0 < self.shortest <= self.longest:
             raise ConfigError(f"Expected 0 < shortest <= longest, found {self.shortest} and {self.longest}.")
-        if not self.k < self.fewest_cells <= self.reference_cells:
+        if not self.k < self.fewest_cells <= self.reference_cells <= self.most_cells:
             raise ConfigError(
-                f"Expected k < fewest_cells <= reference_cells in method.embedder, found {self.k}, "
-                f"{self.fewest_cells}, {self.reference_cells}."
+                f"Expected k < fewest_cells <= reference_cells <= most_cells in method.embedder, found "
+                f"{self.k}, {self.fewest_cells}, {self.reference_cells}, {self.most_cells}."
             )
 
 
@@ -122,6 +126,7 @@ class SetAttention(nn.Module):
         d, heads, w = shape.n_features, config.n_heads, config.head_width
         r = min(d, config.space)
         self.reference_cells, self.fewest_cells = config.reference_cells, config.fewest_cells
+        self.most_cells = config.most_cells
         self.heads, self.head_width, self.space = heads, w, r
         self.encoder = GraphEncoder(
             d + shape.n_node_features, config.width, config.n_layers, config.k, config.reference_cells

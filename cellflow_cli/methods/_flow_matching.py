@@ -123,6 +123,11 @@ class FlowMatching(nn.Module):
         return int(getattr(self.embedder, "reference_cells", 0))
 
     @property
+    def most_context_cells(self) -> int:
+        """Control cells that a prediction is told of, over all subsamples."""
+        return int(getattr(self.embedder, "most_cells", 64 * self.context_cells))
+
+    @property
     def context_apart(self) -> bool:
         """Whether the embedder should see other cells than those that flow (see `PairSampler`)."""
         return bool(getattr(self.embedder, "local", False))

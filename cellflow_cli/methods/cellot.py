@@ -90,7 +90,7 @@ class CellOT(nn.Module):
     instead of one model per treatment.
     """
 
-    context_cells = 0
+    context_cells = most_context_cells = 0
     """Nothing is told of the control population."""
 
     def __init__(self, config: CellotConfig, shape: ModelShape) -> None:

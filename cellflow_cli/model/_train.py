@@ -114,7 +114,8 @@ def train(
 
     Features are fitted on the training groups only. A part of those groups picks the number of
     steps by the energy distance of predicted against real treated cells; the model is then
-    trained again on all training groups (`training.refit`), seeing each population pair as often.
+    trained again on all training groups (`training.refit`), seeing each population pair as often, in at
+    most `training.steps`.
 
     Args:
         adata: Reads what `spec` names; not modified.
@@ -181,15 +182,24 @@ class _Training:
         refits = bool(judges) and training.refit
         left = self._left(max_time_s)
         method, end = self._fitted("train", known, judges, left and left / (2 if refits else 1))
-        history = end.history
-        if refits:
-            validated = (method, end)
-            steps = min(training.steps, round(end.best_step * len(self.pairs) / len(known)))
-            refitted, again = self._fitted("refit", self.pairs, [], self._left(max_time_s), steps, validated)
-            history = History([*history.rows, *again.history.rows])
-            refits = again.stopped == "done"  # cut short, the validated weights are the better ones
-            method = refitted if refits else method
-        return self._assembled(method, end, history, refitted=refits)
+        history, refitted = end.history, False
+        try:
+            if refits:
+                steps = min(training.steps, round(end.best_step * len(self.pairs) / len(known)))
+                second, again = self._fitted("refit", self.pairs, [], self._left(max_time_s), steps)
+                history = History([*history.rows, *again.history.rows])
+                refitted = again.stopped == "done"  # cut short, the validated weights are the better ones
+                method = second if refitted else method
+            return self._assembled(method, end, history, refitted=refitted)
+        except KeyboardInterrupt:
+            self._keep(method, end, history, refitted=refitted)
+            raise
+
+    def _keep(self, method: Any, end: Fit, history: History, *, refitted: bool = False) -> None:
+        """Hand over the model so far."""
+        if self.save_partial is not None:
+            end = end._replace(stopped="interrupted")
+            self.save_partial(self._assembled(method, end, history, calibrated=False, refitted=refitted))
 
     def _left(self, max_time_s: float | None) -> float | None:
         """Seconds left to learn in, at least a token one."""
@@ -202,9 +212,8 @@ class _Training:
         judges: Sequence[PopulationPair],
         limit: float | None,
         steps: int | None = None,
-        validated: tuple[Any, Fit] | None = None,
     ) -> tuple[Any, Fit]:
-        """A trained method; `steps` are fewer than configured, `validated` is what an interrupt keeps."""
+        """A trained method; `steps` are fewer than configured. An interrupt of the first stage keeps it."""
         shape = self._shape(pairs)
         method: Any = build_method(self.config, shape).to(self.device)
         method.fit_units(pairs, self.unit)
@@ -219,12 +228,9 @@ class _Training:
         )
 
         def save(state: Mapping[str, Tensor], step: int) -> None:
-            if self.save_partial is None:
-                return
             method.load_state_dict(dict(state))
-            kept, end = validated or (method, Fit(dict(state), step, None, History(), "", 0.0))
-            end = end._replace(stopped="interrupted")
-            self.save_partial(self._assembled(kept, end, end.history, calibrated=False))
+            so_far = Fit(dict(state), step, None, History(), "", 0.0)
+            self._keep(method, so_far, so_far.history)
 
         end = fit(
             method,
@@ -233,7 +239,7 @@ class _Training:
             streams(self.config.seed),
             validate=self._validator(method, judges) if judges else None,
             report=None if self.report is None else (lambda progress: self._tell(stage, progress)),
-            save=save,
+            save=save if stage == "train" else None,
             stop_at=steps,
             max_time_s=limit,
             stage=stage,

@@ -54,7 +54,7 @@ def prepare(
         blocks = one_of_each(instead, size, label, rng)
     else:
         shown = instead[0] if instead else population
-        blocks = cover(shown, size, label, rng, at_most=64 if method.context_cells else 1)
+        blocks = cover(shown, size, label, rng, at_most=max(1, method.most_context_cells // size))
     covariates = population.covariates.to(population.cells).unsqueeze(0)
     return Prepared(method.prepare(blocks, method.shape.encode([condition], covariates)), condition)
 
@@ -80,11 +80,13 @@ def transport(
 ) -> Transported:
     """Carry cells in chunks of at most `chunk`; the result does not depend on the chunks.
 
+    Adaptive steps are those that the worst cell of a chunk needs: with them it does, within the tolerance.
+
     Args:
         method: A trained method.
         cells: Control cells, units of the data, shape [n, d].
         prepared: From `prepare`.
-        solver: How to integrate; fixed steps, so that cells do not influence one another.
+        solver: How to integrate.
         chunk: Cells per call, a bound on memory.
     """
     parts = [method.transport(part, prepared.told, solver) for part in cells.split(chunk)]

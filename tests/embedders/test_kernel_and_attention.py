@@ -116,6 +116,7 @@ def test_a_random_number_of_cells_is_seen_in_training(rng):
     [
         (KernelConfig, {"bandwidths": (0.1, -1.0)}),
         (KernelConfig, {"fewest_cells": 2000}),
+        (KernelConfig, {"most_cells": 500}),
         (SetAttentionConfig, {"k": 600}),
         (SetAttentionConfig, {"shortest": 3.0}),
     ],

@@ -45,6 +45,19 @@ def test_dopri5_stays_near_its_tolerance(x0):
     assert (end - spiral_end(x0)).abs().max() < 1e-6
 
 
+def test_a_quick_cell_does_not_hide_behind_slow_ones():
+    """One cell circles twenty times, a thousand rest: their mean error is small whatever it does."""
+    x0 = torch.zeros(1001, 2, dtype=torch.float64)
+    x0[0, 0] = 1.0
+
+    def circling(t, x):
+        return 40 * math.pi * torch.stack([-x[:, 1], x[:, 0]], dim=-1)
+
+    end = integrate(circling, x0, SolverConfig(method="dopri5", atol=1e-4, rtol=1e-4)).cells
+    alone = integrate(circling, x0[:1], SolverConfig(method="dopri5", atol=1e-4, rtol=1e-4)).cells
+    assert torch.allclose(end[:1], alone, atol=1e-12)
+
+
 @pytest.mark.parametrize("method", ["euler", "midpoint", "rk4", "dopri5"])
 def test_evaluations_are_counted(method, x0):
     calls = 0

@@ -47,7 +47,9 @@ def stepped(method, batch, n=1):
     for i in range(n):
         for phase in method.phases():
             optimizer.zero_grad()
-            sum(method.loss(batch, stream(i, "coupling"), phase.name).values()).backward()
+            with scoped(stream(i, "dropout")):  # as the training loop does
+                terms = method.loss(batch, stream(i, "coupling"), phase.name)
+            sum(terms.values()).backward()
             optimizer.step()
     return method.eval()
 

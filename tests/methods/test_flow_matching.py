@@ -92,6 +92,7 @@ def test_units_of_the_data_do_not_matter(shape, pairs):
         with scoped(stream(0, "init")):
             method = Catalog("methods").build(Catalog("methods").choose("mfm"), shape)
         method.fit_units(own, torch.full((3,), unit))
+        method.eval()  # the context is of all cells
         contexts.append(method.embed(cover(own[0].source, method.context_cells, -1, stream(0))))
         sampler = PairSampler(own, shape, n_populations=4, n_cells=16, context_cells=method.context_cells)
         losses.append(loss(method, sampler.draw(stream(0, "batches"))))

@@ -207,6 +207,22 @@ def test_an_interrupted_refit_leaves_the_validated_model(cohort):
     assert made.run["refitted"] is False
 
 
+@pytest.mark.parametrize("refit", [True, False])
+def test_an_interrupt_after_learning_leaves_the_trained_model(cohort, monkeypatch, refit):
+    training, partial = TrainingConfig(**{**vars(TINY), "refit": refit}), []
+    whole = make_model(cohort, training=training)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cellflow_cli.model._train.calibrate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make_model(cohort, training=training, solver=SolverConfig(), save_partial=partial.append)
+    (made,) = partial
+    assert same_weights(made, whole)
+    assert made.run["refitted"] is refit
+
+
 def test_an_interrupted_model_can_be_kept(cohort, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make_model(

@@ -87,3 +87,13 @@ def test_the_whole_population_informs_a_method_with_an_embedder(method, make_pop
 def test_no_cells_are_no_cells(method, make_population):
     population = make_population(30)
     assert carried(method, population, cells=population.cells[:0]).cells.shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", ["kernel", "set-attention"])
+def test_contexts_that_are_asked_hold_some_of_many_cells(name, shape, pairs, make_population):
+    choice = Catalog("embedders").choose(name, reference_cells=100, fewest_cells=50, most_cells=350)
+    method = Catalog("methods").build(Catalog("methods").choose("mfm", embedder=choice), shape)
+    method.fit_units(pairs, torch.ones(3))
+    context = prepare(method.eval(), make_population(1000), CONDITION, 0).told.context
+    assert context.cells.shape[1] == 300
+    assert len(context.cells[0].unique(dim=0)) == 300
