@@ -80,6 +80,7 @@ class Timed:
         self.sampler = PairSampler(
             pairs, shape, n_populations=args.populations, n_cells=args.points,
             context_cells=self.method.context_cells, apart=getattr(self.method, "context_apart", False),
+            with_pairs=getattr(self.method, "uses_pairs", True),
         )  # fmt: skip
         self.pair, self.rngs = pairs[0], streams(0)
         self.steps: list[float] = []

@@ -65,7 +65,8 @@ class PopulationPair:
     Attributes:
         source: Control cells.
         target: Treated cells; `target.condition` is not None.
-        pairs: Row indices (source, target) of known cell pairs, each shape [k], or None.
+        pairs: Row indices (source, target) of known cell pairs, each shape [k] and no row twice, or None;
+            cells that are in none of them belong to the populations all the same.
     """
 
     source: Population
@@ -157,14 +158,15 @@ class Batch(NamedTuple):
         x1: Target cells, shape [b, n, d].
         population: Control populations for the embedder.
         condition: Conditions of the targets.
-        paired: True where row i of `x0` belongs to row i of `x1` by the data, shape [b].
+        n_paired: How many of the first rows of `x0` belong to the same rows of `x1` by the data, int64,
+            shape [b]; the others are in no order.
     """
 
     x0: Float[Tensor, "b n d"]
     x1: Float[Tensor, "b n d"]
     population: PopulationBatch
     condition: ConditionBatch
-    paired: Bool[Tensor, " b"]
+    n_paired: Int[Tensor, " b"]
 
 
 class Transported(NamedTuple):

@@ -236,6 +236,8 @@ def _show_plan(planned: "Plan", run: "RunConfig", device: str) -> None:
         )
     if table.dropped:
         console.say(f"Left out: {listed(table.dropped)}", style="yellow")
+    for finding in planned.findings:
+        console.say(f"{finding.level}: {finding.what} {finding.mend}", style="dim")
     if not split.test:
         console.say(
             "Nothing is held out: an evaluation on these data will not show unseen patients.", style="yellow"

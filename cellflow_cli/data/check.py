@@ -13,6 +13,7 @@ from cellflow_cli.data.columns import distinct, dose_values, is_control, is_miss
 from cellflow_cli.data.faults import column_findings
 from cellflow_cli.data.findings import Finding
 from cellflow_cli.data.opening import checked_paths
+from cellflow_cli.data.pairs import pair_findings
 from cellflow_cli.data.populations import (
     PopulationRows,
     PopulationTable,
@@ -79,6 +80,8 @@ def check(paths: Sequence[Path | str], spec: DataSpec, seed: int = 0) -> CheckRe
     split, leaks = _split(obs, spec, table, seed)
     findings += [*found, *leaks, *_label_findings(obs, spec), *_coverage_findings(table, split)]
     findings += _pca_findings(surveys, spec, table, split)
+    learned = without(table, unpaired_populations(table))
+    findings += pair_findings(learned, obs, spec, {*split.train, *split.val})
     rows = tuple(_row(p, split) for p in (*table.controls, *table.treated))
     return _report(findings, {**_sizes(surveys, spec.features), **_counts(table, split)}, rows)
 

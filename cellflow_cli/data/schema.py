@@ -122,7 +122,8 @@ class DataSpec:
     pairs_key: str | None = field(
         default=None,
         metadata={
-            "help": "Integer column that couples control and treated cells of one sample, where known."
+            "help": "Integer column that couples control and treated cells of one sample, where known; cells "
+            "without a partner take part as without the column."
         },
     )
     features: str = field(

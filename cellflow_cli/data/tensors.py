@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cellflow_cli.data.columns import distinct, labels, missing_column, where
 from cellflow_cli.data.findings import raise_first
+from cellflow_cli.data.pairs import known_pairs
 from cellflow_cli.data.populations import PopulationRows, PopulationTable
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.transform import FeatureTransform
@@ -160,18 +161,8 @@ class PopulationReader:
     def _known_pairs(
         self, control: PopulationRows, treated: PopulationRows
     ) -> tuple[Int[Tensor, " k"], Int[Tensor, " k"]] | None:
-        key = self.spec.pairs_key
-        if key is None:
+        """Rows of both populations, or None where no pair of theirs is known."""
+        if self.spec.pairs_key is None:
             return None
-        column = pd.to_numeric(self.adata.obs[key])
-        values = column.to_numpy(dtype=float, na_value=np.nan)
-        left, right = values[control.rows], values[treated.rows]
-        shared, source, target = np.intersect1d(left, right, return_indices=True)
-        known = ~np.isnan(shared)
-        if not known.any():
-            raise DataError(
-                f"Expected control and treated cells of {treated.title!r} that share values of "
-                f'`obs["{key}"]`, found none.{where(self.adata.obs)} Correct the column, '
-                "or leave out `--pairs-key`."
-            )
-        return torch.from_numpy(source[known]), torch.from_numpy(target[known])
+        source, target = known_pairs(self.adata.obs, self.spec.pairs_key, control, treated)
+        return (torch.from_numpy(source), torch.from_numpy(target)) if len(source) else None

@@ -86,7 +86,7 @@ class FlowMatching(nn.Module):
         shape: Sizes of the data.
         field: Velocity network configuration.
         encoder: Condition to vector, with an attribute `width`.
-        coupling: Pairs cells within a population pair, unless the data give the pairs.
+        coupling: Pairs those cells of a population pair whose partners the data do not give.
         embedder: Population to context, with attributes `width` and `reference_cells`; or None.
         from_noise: Whether the flow starts from N(0, I) in network units; the population is then
             known through its embedding alone.
@@ -131,6 +131,11 @@ class FlowMatching(nn.Module):
     def context_apart(self) -> bool:
         """Whether the embedder should see other cells than those that flow (see `PairSampler`)."""
         return bool(getattr(self.embedder, "local", False))
+
+    @property
+    def uses_pairs(self) -> bool:
+        """Whether known pairs of cells are kept: a draw of noise is no control cell and has no partner."""
+        return not self.from_noise
 
     def fit_units(self, pairs: Sequence[PopulationPair], unit: Float[Tensor, " d"]) -> None:
         """Set the units of the network from the training populations (see `Standardizer.fit`)."""
@@ -228,21 +233,25 @@ class FlowMatching(nn.Module):
         x0, x1 = self.standardizer(batch.x0), self.standardizer(batch.x1)
         if self.from_noise:
             x0 = torch.randn(x0.shape, generator=rng).to(x0)
-            return self._coupled(x0, x1, torch.zeros_like(batch.paired), rng)
-        return self._coupled(x0, x1, batch.paired, rng)
+            return self._coupled(x0, x1, torch.zeros_like(batch.n_paired), rng)
+        return self._coupled(x0, x1, batch.n_paired, rng)
 
     def _coupled(
-        self, x0: Float[Tensor, "b n d"], x1: Float[Tensor, "b n d"], paired: Tensor, rng: torch.Generator
+        self,
+        x0: Float[Tensor, "b n d"],
+        x1: Float[Tensor, "b n d"],
+        n_paired: Int[Tensor, " b"],
+        rng: torch.Generator,
     ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b n d"]]:
+        """Known pairs as they are, the cells after them as the coupling pairs them."""
         sources, targets = [], []
-        for a, b, given in zip(x0, x1, paired.tolist(), strict=True):
-            if given:
-                sources.append(a)
-                targets.append(b)
-                continue
-            i, j = self.coupling.sample(a, b, rng)
-            sources.append(a[i.to(a.device)])
-            targets.append(b[j.to(b.device)])
+        for a, b, k in zip(x0, x1, n_paired.tolist(), strict=True):
+            if k < len(a):
+                i, j = self.coupling.sample(a[k:], b[k:], rng)
+                a = torch.cat([a[:k], a[k:][i.to(a.device)]])
+                b = torch.cat([b[:k], b[k:][j.to(b.device)]])
+            sources.append(a)
+            targets.append(b)
         return torch.stack(sources), torch.stack(targets)
 
     def _context(self, population: PopulationBatch) -> Context | None:

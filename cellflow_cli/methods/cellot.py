@@ -93,6 +93,9 @@ class CellOT(nn.Module):
     context_cells = most_context_cells = 0
     """Nothing is told of the control population."""
 
+    uses_pairs = False
+    """Cells are drawn as where no pairs are known."""
+
     def __init__(self, config: CellotConfig, shape: ModelShape) -> None:
         super().__init__()
         self.config = config

@@ -19,6 +19,8 @@ from cellflow_cli.catalog import Choice
 from cellflow_cli.config import RunConfig, from_dict
 from cellflow_cli.data.columns import distinct
 from cellflow_cli.data.features import fit_features
+from cellflow_cli.data.findings import Finding, raise_first
+from cellflow_cli.data.pairs import pair_findings
 from cellflow_cli.data.populations import PopulationTable, population_table
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.split import Split, split_groups, validation_groups
@@ -51,10 +53,12 @@ class Plan:
     Attributes:
         table: Populations that take part.
         split: Groups to train on, to validate on and held out.
+        findings: What is worth knowing of the training data and does not stop training.
     """
 
     table: PopulationTable
     split: Split
+    findings: tuple[Finding, ...] = ()
 
     @property
     def training_groups(self) -> tuple[str, ...]:
@@ -70,7 +74,8 @@ def plan(obs: Any, config: RunConfig) -> Plan:
         config: Gives the data specification and the seed.
 
     Raises:
-        DataError, ConfigError: As `population_table` and `split_groups`; or if nothing is left to train on.
+        DataError, ConfigError: As `population_table` and `split_groups`; if nothing is left to train on, or
+            if no treated cell to train on has a partner by `pairs_key`.
     """
     table = population_table(obs, config.data)
     split = split_groups(obs, config.data, table, config.seed)
@@ -85,7 +90,9 @@ def plan(obs: Any, config: RunConfig) -> Plan:
             f"Expected treated populations in the training groups, found none in {listed(split.train)}. "
             "Hold out fewer groups with `--holdout`."
         )
-    return made
+    found = pair_findings(table, obs, config.data, made.training_groups)
+    raise_first(found)
+    return replace(made, findings=tuple(found))
 
 
 def _without_untreated(split: Split, table: PopulationTable) -> Split:
@@ -225,6 +232,7 @@ class _Training:
             n_cells=training.cells_per_population,
             context_cells=method.context_cells,
             apart=getattr(method, "context_apart", False),
+            with_pairs=getattr(method, "uses_pairs", True),
         )
 
         def save(state: Mapping[str, Tensor], step: int) -> None:

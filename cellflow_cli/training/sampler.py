@@ -1,13 +1,14 @@
 """Batches of population pairs: every pair weighs the same, whatever its size."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellflow_cli.embedders import draw
-from cellflow_cli.types import Batch, ModelShape, PopulationPair
+from cellflow_cli.types import Batch, ModelShape, Population, PopulationPair
 
 
 class PairSampler:
@@ -25,6 +26,8 @@ class PairSampler:
         apart: Whether those are other cells than the ones that flow. A context that the field queries
             at a point on the way of a cell would otherwise hold the cell's own start, so that the
             distance to it gives the direction away.
+        with_pairs: Whether known pairs of cells are drawn together (see `_with_partners`); without, cells
+            are drawn as where none are known.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class PairSampler:
         n_cells: int,
         context_cells: int,
         apart: bool = False,
+        with_pairs: bool = True,
     ) -> None:
         if not pairs:
             raise ValueError("no population pairs to draw from")
@@ -45,23 +49,24 @@ class PairSampler:
         self.n_cells = n_cells
         self.context_cells = context_cells
         self.apart = apart
+        self.with_pairs = with_pairs
         self._queue: list[int] = []
 
     def draw(self, rng: torch.Generator) -> Batch:
         """One batch; `rng` is a CPU generator."""
         chosen = [self.pairs[self._next(rng)] for _ in range(self.n_populations)]
-        cells = [self._cells(pair, rng) for pair in chosen]
+        drawn = [self._drawn(pair, rng) for pair in chosen]
         sources = [pair.source for pair in chosen]
-        flowing = [rows for _, _, rows in cells] if self.apart else None
+        flowing = [rows.source for rows in drawn] if self.apart else None
         labels = [self._label(pair) for pair in chosen]
         population = draw(sources, self.context_cells, labels, rng, without=flowing)
         covariates = torch.stack([source.covariates.to(source.cells) for source in sources])
         return Batch(
-            x0=torch.stack([x0 for x0, _, _ in cells]),
-            x1=torch.stack([x1 for _, x1, _ in cells]),
+            x0=_cells(sources, [rows.source for rows in drawn]),
+            x1=_cells([pair.target for pair in chosen], [rows.target for rows in drawn]),
             population=population,
             condition=self.shape.encode([pair.condition for pair in chosen], covariates),
-            paired=torch.tensor([pair.pairs is not None for pair in chosen]),
+            n_paired=torch.tensor([rows.n_paired for rows in drawn]),
         )
 
     def _next(self, rng: torch.Generator) -> int:
@@ -69,25 +74,71 @@ class PairSampler:
             self._queue = torch.randperm(len(self.pairs), generator=rng).tolist()
         return self._queue.pop()
 
-    def _cells(
-        self, pair: PopulationPair, rng: torch.Generator
-    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"], Int[Tensor, " n"]]:
-        """Source cells, target cells, and which rows of the source they are."""
-        x0, x1 = pair.source.cells, pair.target.cells
-        if pair.pairs is not None:
-            rows = _rows(len(pair.pairs[0]), self.n_cells, rng)
-            i, j = pair.pairs[0][rows], pair.pairs[1][rows]
-        else:
-            i, j = _rows(len(x0), self.n_cells, rng), _rows(len(x1), self.n_cells, rng)
-        return x0[i.to(x0.device)], x1[j.to(x1.device)], i
+    def _drawn(self, pair: PopulationPair, rng: torch.Generator) -> "_Drawn":
+        sizes = len(pair.source.cells), len(pair.target.cells)
+        if pair.pairs is None or not self.with_pairs:
+            return _Drawn(_rows(sizes[0], self.n_cells, rng), _rows(sizes[1], self.n_cells, rng), 0)
+        return _with_partners(pair.pairs, sizes, self.n_cells, rng)
 
     def _label(self, pair: PopulationPair) -> int:
         name = pair.source.name
         return self.shape.samples.index(name) if name in self.shape.samples else -1
 
 
+class _Drawn(NamedTuple):
+    """Rows of a source and of a target population, each shape [n]: the first `n_paired` are known pairs."""
+
+    source: Int[Tensor, " n"]
+    target: Int[Tensor, " n"]
+    n_paired: int
+
+
+def _with_partners(
+    pairs: tuple[Int[Tensor, " k"], Int[Tensor, " k"]], sizes: tuple[int, int], n: int, rng: torch.Generator
+) -> _Drawn:
+    """Rows of each population, n: every cell equally often, in known pairs as often as that allows.
+
+    The larger population is drawn as where no pairs are known, and partners come along:
+
+        share of known pairs = k / max(sizes)
+
+    A larger share (k over the smaller size, or over the mean) would draw cells of the larger population
+    more often for having a partner; with k the smaller size it would leave out those without one. In the
+    smaller population a cell with a partner has then come in k / max of the draws instead of k / min, so
+    that a row of the rest is one of those with probability (k / min - k / max) / (1 - k / max).
+
+    Args:
+        pairs: Rows (source, target) of the k known pairs, no row twice.
+        sizes: Cells in source and target.
+        n: Rows to draw.
+        rng: Drawn from once where every cell has a partner.
+    """
+    k, small, large = len(pairs[0]), min(sizes), max(sizes)
+    rows = _rows(large, n, rng)  # in an order where cells with a partner come first
+    known, rest = rows[rows < k], rows[rows >= k]
+    lots = torch.randint(max(1, small * (large - k)), (len(rest),), generator=rng)
+    n_again = int((lots < k * (large - small)).sum())
+    others = [_rows(k, n_again, rng), k + _rows(small - k, len(rest) - n_again, rng)]
+    of_large, of_small = torch.cat([known, rest]), torch.cat([known, *others])
+    first, second = (of_large, of_small) if sizes[0] == large else (of_small, of_large)
+    source, target = (_partners_first(own, size) for own, size in zip(pairs, sizes, strict=True))
+    return _Drawn(source[first], target[second], len(known))
+
+
+def _partners_first(paired: Int[Tensor, " k"], size: int) -> Int[Tensor, " n"]:
+    alone = torch.ones(size, dtype=torch.bool)
+    alone[paired] = False
+    return torch.cat([paired, alone.nonzero().squeeze(-1)])
+
+
+def _cells(populations: Sequence[Population], rows: Sequence[Int[Tensor, " n"]]) -> Float[Tensor, "b n d"]:
+    return torch.stack([p.cells[i.to(p.cells.device)] for p, i in zip(populations, rows, strict=True)])
+
+
 def _rows(n: int, k: int, rng: torch.Generator) -> Int[Tensor, " k"]:
     """Row numbers below n, k of them: without replacement where there are enough."""
+    if k == 0:
+        return torch.zeros(0, dtype=torch.int64)  # and `rng` as it was
     if n >= k:
         return torch.randperm(n, generator=rng)[:k]
     return torch.randint(n, (k,), generator=rng)

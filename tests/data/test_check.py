@@ -84,6 +84,18 @@ def test_an_error_of_check_is_the_error_of_training(cohort, saved, spec):
     assert str(caught.value) == f"{finding.what} {finding.mend}"
 
 
+def test_the_share_of_treated_cells_with_a_partner_is_noted(cohort, saved, spec):
+    number = cohort.obs.groupby(["patient", "treatment"]).cumcount()
+    spec = dataclasses.replace(spec, pairs_key="pair", holdout=("patient=P2",))
+    for n, share in ((25, None), (5, "30 of 150 treated cells for training (20.0%)")):
+        cohort.obs["pair"] = number.where((number < n) | (cohort.obs["patient"] == "P2"))
+        notes = " ".join(texts(check([saved(cohort)], spec), "note"))
+        assert share in notes if share else "partner" not in notes
+    cohort.obs["pair"] = range(cohort.n_obs)
+    (error,) = texts(check([saved(cohort)], spec))
+    assert "share values" in error
+
+
 def test_leaks_between_splits(cohort, saved, spec):
     cohort.obs["split"] = np.where(np.arange(cohort.n_obs) < 40, "train", "test")
     report = check([saved(cohort)], dataclasses.replace(spec, split_key="split"))

@@ -57,7 +57,7 @@ def test_an_untrained_field_leaves_cells_where_they_are(method, shape, pairs):
 
 def test_the_untrained_loss_is_the_mean_square_of_the_moves(method, batch):
     """A field of zero errs by the whole velocity x1 - x0 of the pairs, in units of the network."""
-    given = batch._replace(paired=torch.ones(4, dtype=torch.bool))
+    given = batch._replace(n_paired=torch.full((4,), 16))
     moves = (batch.x1 - batch.x0) / method.standardizer.scale
     assert loss(method, given) == pytest.approx(moves.square().mean().item(), rel=1e-5)
 
@@ -65,7 +65,7 @@ def test_the_untrained_loss_is_the_mean_square_of_the_moves(method, batch):
 def test_known_pairs_are_kept_and_others_are_chosen(method, batch):
     """Twenty times apart, pairing by chance or by distance costs otherwise than the pairs given."""
     far = batch._replace(x1=20 * batch.x0.flip(1))
-    given, free = (loss(method, far._replace(paired=torch.full((4,), known))) for known in (True, False))
+    given, free = (loss(method, far._replace(n_paired=torch.full((4,), known))) for known in (16, 0))
     assert given == pytest.approx(
         (far.x1 - far.x0).div(method.standardizer.scale).square().mean().item(), rel=1e-5
     )
@@ -73,10 +73,19 @@ def test_known_pairs_are_kept_and_others_are_chosen(method, batch):
 
 
 def test_pairs_are_known_population_by_population(method, batch):
-    far = batch._replace(x1=20 * batch.x0.flip(1), paired=torch.tensor([True, False, True, False]))
+    far = batch._replace(x1=20 * batch.x0.flip(1), n_paired=torch.tensor([16, 0, 16, 0]))
     some = loss(method, far)
-    ends = [loss(method, far._replace(paired=torch.full((4,), known))) for known in (True, False)]
+    ends = [loss(method, far._replace(n_paired=torch.full((4,), known))) for known in (16, 0)]
     assert min(ends) < some < max(ends)
+
+
+def test_cells_after_the_known_pairs_are_coupled_among_themselves(method):
+    """On a line the optimal plan keeps the order; the first two pairs cross it and stay."""
+    x0 = torch.arange(6.0)[None, :, None].expand(1, 6, 3)
+    x1 = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0, 0.0])[None, :, None].expand(1, 6, 3)
+    a, b = method._coupled(x0, x1, torch.tensor([2]), stream(0))
+    found = dict(zip(a[0, :, 0].tolist(), b[0, :, 0].tolist(), strict=True))
+    assert found == {0: 5, 1: 4, 2: 0, 3: 1, 4: 2, 5: 3}
 
 
 def test_units_of_the_data_do_not_matter(shape, pairs):

@@ -45,6 +45,12 @@ def test_noise_is_standard_normal_in_network_units(shape, make_population):
     assert (units.std(0) - 1).abs().max() < 0.05
 
 
+@pytest.mark.parametrize("name", ["fm", "cgfm", "mfm"])
+def test_known_pairs_are_of_use_to_flows_from_control_cells_only(name, shape):
+    assert built(name, shape).uses_pairs
+    assert not built(name, shape, source="noise").uses_pairs
+
+
 def test_control_cells_start_as_they_are(shape, make_population):
     population = make_population(30)
     assert start(built("mfm", shape), population, DRUG, seed=0) is population.cells

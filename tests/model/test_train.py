@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
+import cellflow_cli as cf
+from cellflow_cli.catalog import Catalog
 from cellflow_cli.config import from_dict
 from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.tensors import PopulationReader
@@ -12,7 +14,7 @@ from cellflow_cli.errors import ConfigError, DataError
 from cellflow_cli.flow.ode import SolverConfig
 from cellflow_cli.model import _train, plan
 from cellflow_cli.training.loop import TrainingConfig
-from tests.model.conftest import TINY, make_cohort, make_counts, make_model, make_spec
+from tests.model.conftest import FIXED, TINY, make_cohort, make_counts, make_model, make_spec
 
 
 def same_weights(first, second):
@@ -263,6 +265,35 @@ def test_known_pairs_are_used(cohort):
     adata.obs["pair"] = order.to_numpy()
     free, paired = make_model(adata), make_model(adata, make_spec(pairs_key="pair"))
     assert not same_weights(free, paired)
+
+
+@pytest.mark.parametrize(("name", "settings"), [("cellot", {}), ("fm", {"source": "noise"})])
+def test_pairs_change_nothing_where_they_are_not_used(cohort, name, settings):
+    adata = cohort.copy()
+    order = adata.obs.groupby(["patient", "treatment", "dose"], dropna=False).cumcount()
+    adata.obs["pair"] = order.where(order < 3)
+    method = Catalog("methods").choose(name, **settings)
+    free, paired = (
+        cf.train(adata, make_spec(pairs_key=key), method=method, training=TINY, solver=FIXED, device="cpu")
+        for key in (None, "pair")
+    )
+    assert same_weights(free, paired)
+
+
+def test_a_population_without_a_known_pair_takes_part(cohort):
+    adata = cohort.copy()
+    order = adata.obs.groupby(["patient", "treatment", "dose"], dropna=False).cumcount()
+    adata.obs["pair"] = order.where(adata.obs["patient"] == planned(adata.obs).split.train[0])
+    (note,) = planned(adata.obs, pairs_key="pair").findings
+    assert "72 of 288 treated cells for training (25.0%)" in note.what
+    make_model(adata, make_spec(pairs_key="pair"))
+
+
+def test_no_known_pair_at_all_is_refused(cohort):
+    adata = cohort.copy()
+    adata.obs["pair"] = range(adata.n_obs)
+    with pytest.raises(DataError, match=r'share values of `obs\["pair"\]`, found none.*--pairs-key'):
+        make_model(adata, make_spec(pairs_key="pair"))
 
 
 def test_validation_needs_two_cells(cohort):

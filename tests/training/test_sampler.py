@@ -25,9 +25,9 @@ def test_shapes(pairs, shape):
     batch = sampler(pairs, shape).draw(stream(0))
     assert batch.x0.shape == batch.x1.shape == (4, 16, 3)
     assert batch.population.cells.shape == (4, 32, 3)
-    assert batch.condition.treatment.shape == batch.condition.dose.shape == batch.paired.shape == (4,)
+    assert batch.condition.treatment.shape == batch.condition.dose.shape == batch.n_paired.shape == (4,)
     assert batch.condition.covariates.shape == (4, 2)
-    assert not batch.paired.any()
+    assert not batch.n_paired.any()
 
 
 def test_pairs_are_visited_in_rounds(pairs, shape):
@@ -79,17 +79,69 @@ def test_small_populations_are_drawn_with_replacement(make_population, shape):
     assert (counts - 640).abs().max() < 5 * 23
 
 
-def test_known_pairs_are_kept(make_population, shape):
-    target = numbered(make_population, 30, condition=Condition("drugB"))
-    known = torch.tensor([3, 1, 7, 8, 0]), torch.tensor([10, 20, 21, 5, 6])
-    pair = PopulationPair(source=numbered(make_population, 20), target=target, pairs=known)
-    batch = sampler([pair], shape, n_populations=1).draw(stream(0))
-    assert batch.paired.all()
-    wanted = dict(zip(known[0].tolist(), known[1].tolist(), strict=True))
-    drawn = list(zip(batch.x0[0, :, 0].tolist(), batch.x1[0, :, 0].tolist(), strict=True))
-    assert len(drawn) == 16
-    assert all(wanted[i] == j for i, j in drawn)
-    assert {i for i, _ in drawn} <= set(wanted)
+def partly_paired(make_population, n_source, n_target, n_pairs):
+    """Target row 3 i mod n_target is the partner of source row n_source - 1 - i, for the first pairs i."""
+    i = torch.arange(n_pairs)
+    known = n_source - 1 - i, 3 * i % n_target
+    target = numbered(make_population, n_target, condition=Condition("drugB"))
+    return PopulationPair(source=numbered(make_population, n_source), target=target, pairs=known)
+
+
+def drawn_rows(batch):
+    return batch.x0[0, :, 0].long(), batch.x1[0, :, 0].long(), int(batch.n_paired[0])
+
+
+@pytest.mark.parametrize(("n", "n_cells"), [(20, 16), (5, 16), (16, 16)])
+def test_where_all_cells_have_a_partner_pairs_alone_are_drawn(make_population, shape, n, n_cells):
+    """Rows of pairs in one draw, nothing else of the generator: seeds keep their results."""
+    pair = partly_paired(make_population, n, n, n)
+    rng, plain = stream(0), stream(0)
+    i, j, k = drawn_rows(sampler([pair], shape, n_populations=1, n_cells=n_cells).draw(rng))
+    torch.randperm(1, generator=plain)  # the round of one pair
+    rows = (
+        torch.randperm(n, generator=plain)[:n_cells]
+        if n >= n_cells
+        else torch.randint(n, (n_cells,), generator=plain)
+    )
+    torch.randperm(n, generator=plain)  # the context
+    assert k == n_cells
+    assert torch.equal(i, pair.pairs[0][rows])
+    assert torch.equal(j, pair.pairs[1][rows])
+    assert torch.equal(rng.get_state(), plain.get_state())
+
+
+@pytest.mark.parametrize(
+    ("n_source", "n_target", "n_pairs"), [(20, 20, 7), (20, 31, 7), (31, 20, 19), (20, 31, 20), (70, 70, 3)]
+)
+def test_every_cell_is_drawn_equally_often_and_known_pairs_together(
+    make_population, shape, n_source, n_target, n_pairs
+):
+    pair = partly_paired(make_population, n_source, n_target, n_pairs)
+    partner = dict(zip(*(rows.tolist() for rows in pair.pairs), strict=True))
+    drawing, rng = sampler([pair], shape, n_populations=1), stream(0)
+    sources, targets, paired, n_draws = torch.zeros(n_source), torch.zeros(n_target), 0, 2000
+    for _ in range(n_draws):
+        i, j, k = drawn_rows(drawing.draw(rng))
+        assert all(partner[a] == b for a, b in zip(i[:k].tolist(), j[:k].tolist(), strict=True))
+        sources += torch.bincount(i, minlength=n_source)
+        targets += torch.bincount(j, minlength=n_target)
+        paired += k
+    # 32,000 rows; at most Poisson, of whose standard deviations none of 140 counts is 5 away
+    for counts in (sources, targets):
+        assert ((counts - counts.mean()).abs() < 5 * counts.mean().sqrt()).all()
+    wanted = 16 * n_draws * n_pairs / max(n_source, n_target)
+    assert paired == pytest.approx(wanted, abs=5 * wanted**0.5)
+
+
+def test_pairs_that_are_not_used_change_nothing(make_population, shape):
+    pair = partly_paired(make_population, 20, 31, 7)
+    batches = [
+        sampler([one], shape, n_populations=1, with_pairs=used).draw(stream(0))
+        for one, used in ((pair, False), (replace(pair, pairs=None), True))
+    ]
+    assert torch.equal(batches[0].x0, batches[1].x0)
+    assert torch.equal(batches[0].x1, batches[1].x1)
+    assert batches[0].n_paired == batches[1].n_paired == 0
 
 
 @pytest.mark.parametrize(("n", "overlap"), [(60, False), (40, False), (20, True)])
