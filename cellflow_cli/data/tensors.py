@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellflow_cli.data.columns import distinct, labels, missing_column, where
+from cellflow_cli.data.columns import distinct, labels, missing_column, missing_values, where
 from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.pairs import known_pairs
 from cellflow_cli.data.populations import PopulationRows, PopulationTable
@@ -90,7 +90,7 @@ class PopulationReader:
         """The cells of one population in flow space.
 
         Raises:
-            BundleError, DataError: As `FeatureTransform.apply`, or for a category never trained on.
+            BundleError, DataError: As `FeatureTransform.apply`, `node_features` and `covariates`.
         """
         cells = self.transform.apply(self.adata, rows.rows, self.min_coverage)
         return Population(
@@ -120,19 +120,49 @@ class PopulationReader:
         return pairs
 
     def node_features(self, rows: PopulationRows) -> Float[Tensor, "n q"]:
-        """One-hot cell types, shape [n, q]; q is zero without a cell-type column."""
-        key = self.spec.cell_type_key
+        """One-hot cell types, shape [n, q]; q is zero without a cell-type column.
+
+        A type that was never trained on is told as none: its row is zero.
+
+        Raises:
+            DataError: If the column or the type of a cell is missing.
+        """
+        key, q = self.spec.cell_type_key, len(self.vocabulary.cell_types)
         if key is None:
             return torch.zeros(len(rows.rows), 0, device=self.device)
-        codes = self._codes(key, rows.rows, self.vocabulary.cell_types)
-        hot = np.eye(len(self.vocabulary.cell_types), dtype=np.float32)[codes]
+        _, codes = self._codes(key, rows.rows, self.vocabulary.cell_types)
+        hot = np.eye(q + 1, q, dtype=np.float32)[codes]  # code -1 is the last row, zeros
         return torch.from_numpy(hot).to(self.device)
 
+    def unseen_types(self, rows: PopulationRows) -> list[str]:
+        """Types of the cells whose type was never trained on, one for each such cell.
+
+        Raises:
+            DataError: As `node_features`.
+        """
+        key = self.spec.cell_type_key
+        if key is None:
+            return []
+        values, codes = self._codes(key, rows.rows, self.vocabulary.cell_types)
+        return list(values[codes < 0])
+
     def covariates(self, rows: PopulationRows) -> Float[Tensor, " v"]:
-        """One-hot facts of the sample, shape [v]."""
+        """One-hot facts of the sample, shape [v].
+
+        Raises:
+            DataError: If a column or value is missing, was never trained on, or differs within the sample.
+        """
         parts = []
         for key, known in self.vocabulary.covariates.items():
-            codes = np.unique(self._codes(key, rows.rows, known))
+            values, found = self._codes(key, rows.rows, known)
+            if (found < 0).any():
+                new = distinct(values[found < 0])
+                raise DataError(
+                    f'Expected values of `obs["{key}"]` that the model was trained on ({listed(known, 10)}), '
+                    f"found {listed(new)}.{nearest(new[0], known)}{where(self.adata.obs)} Rename them, or "
+                    "train with them."
+                )
+            codes = np.unique(found)
             if len(codes) > 1:
                 raise DataError(
                     f'Expected one value of `obs["{key}"]` in sample {rows.name!r}, found '
@@ -144,19 +174,15 @@ class PopulationReader:
             self.device
         )
 
-    def _codes(self, key: str, rows: Int[np.ndarray, " n"], known: Sequence[str]) -> Int[np.ndarray, " n"]:
-        if finding := missing_column(self.adata.obs, key, "--rename"):
-            raise_first([finding])
-        values = labels(self.adata.obs[key].iloc[rows])
-        codes = pd.Index(known).get_indexer(pd.Index(values))
-        if (codes < 0).any():
-            new = distinct(values[codes < 0])
-            raise DataError(
-                f'Expected values of `obs["{key}"]` that the model was trained on ({listed(known, 10)}), '
-                f"found {listed(new)}.{nearest(new[0], known)}{where(self.adata.obs)} Rename them, or train "
-                "with them."
-            )
-        return codes
+    def _codes(
+        self, key: str, rows: Int[np.ndarray, " n"], known: Sequence[str]
+    ) -> tuple[np.ndarray, Int[np.ndarray, " n"]]:
+        """Values of a column and their positions among the known ones, -1 for others, shape [n] each."""
+        obs = self.adata.obs
+        finding = missing_column(obs, key, "--rename") or missing_values(obs, key, rows)
+        raise_first([finding] if finding else [])
+        values = labels(obs[key].iloc[rows])
+        return values, pd.Index(known).get_indexer(pd.Index(values))
 
     def _known_pairs(
         self, control: PopulationRows, treated: PopulationRows

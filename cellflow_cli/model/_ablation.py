@@ -19,7 +19,7 @@ from cellflow_cli.errors import BundleError, MetricError
 from cellflow_cli.evaluation.ablation import AVERAGE, OTHER
 from cellflow_cli.evaluation.align import Aligned
 from cellflow_cli.model._told import label_of, training_controls, why_blind
-from cellflow_cli.prediction.transport import prepare, start, transport
+from cellflow_cli.prediction.transport import from_noise, prepare, start, transport
 from cellflow_cli.types import Population
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Ablation:
             raise MetricError(why)
         if self.population != "own":
             raise MetricError(f"the prediction itself was told another population (`{self.population}`)")
-        if getattr(self.model.method, "from_noise", False) and len(pair.predicted) != len(pair.control):
+        if from_noise(self.model.method) and len(pair.predicted) != len(pair.control):
             raise MetricError("the prediction does not hold as many cells as controls of the sample")
         if pair.control_in_truth or not len(pair.control):
             raise MetricError("the prediction holds no control cells; predict without `--no-controls`")
@@ -94,7 +94,7 @@ class Ablation:
 
         A flow from noise has as many draws as there are controls, in their order.
         """
-        if getattr(self.model.method, "from_noise", False):
+        if from_noise(self.model.method):
             return pd.Index(pair.predicted).get_indexer(pd.Index(rows))
         names = labels(self.predicted.obs["cellflow_source_cell"])
         controls = pd.Index(names[pair.control])

@@ -11,14 +11,15 @@ import torch
 
 from cellflow_cli._version import __version__
 from cellflow_cli.config import to_dict
-from cellflow_cli.data.columns import labels
-from cellflow_cli.data.populations import PopulationRows
+from cellflow_cli.data.columns import distinct, labels
+from cellflow_cli.data.populations import POOLED, PopulationRows
 from cellflow_cli.data.read import feature_names
+from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import DataError, listed
 from cellflow_cli.model._request import PredictionRequest, Task, tasks
 from cellflow_cli.model._told import label_of, training_controls, why_blind
-from cellflow_cli.prediction.transport import prepare, start, transport
+from cellflow_cli.prediction.transport import from_noise, prepare, start, transport
 from cellflow_cli.types import Condition, Population
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Part:
     Attributes:
         obs: Their obs, one row per cell, unique names.
         expression: Float32, shape [n, g].
-        control: The source cells in expression space, shape [n, g].
+        control: The source cells in expression space, shape [n, g]; NaN where a cell comes from noise.
         flow: In the feature space of the flow, shape [n, d].
         n_clipped: Values below zero that were set to zero.
     """
@@ -83,11 +84,11 @@ class Prediction:
 
     def parts(self) -> Iterator[Part]:
         """Controls of all samples, then predicted cells, sample by sample; at most `chunk` rows each."""
-        reader = self._reader()
+        reader = _reader(self.model, self.adata, self.request)
         self.n_clipped = self.n_values = self.n_evaluations = 0
         if self.request.controls:
             for task in self.tasks:
-                yield from self._control_parts(reader, task.control)
+                yield from self._control_parts(task.control)
         average = training_controls(self.model) if self.request.population == "average" else []
         for position, task in enumerate(self.tasks):
             population = reader.population(task.control)
@@ -150,22 +151,13 @@ class Prediction:
         starts = np.append(counts.indptr, np.full(self.n_rows - len(self.control_rows), counts.nnz))
         return sp.csr_matrix((counts.data, counts.indices, starts), shape=(self.n_rows, len(at)))
 
-    def _reader(self) -> PopulationReader:
-        return PopulationReader(
-            adata=self.adata,
-            spec=self.model.config.data,
-            transform=self.model.transform,
-            vocabulary=self.model.vocabulary,
-            device=self.model.device,
-            min_coverage=self.request.min_coverage,
-        )
-
-    def _control_parts(self, reader: PopulationReader, control: PopulationRows) -> Iterator[Part]:
-        for rows in _chunks(control.rows, self.request.chunk):
+    def _control_parts(self, control: PopulationRows) -> Iterator[Part]:
+        obs = self._obs(control, None)
+        for at in _chunks(np.arange(len(control.rows)), self.request.chunk):
+            rows = control.rows[at]
             expression = self._expression(rows)
             flow = self.model.transform.apply(self.adata, rows, self.request.min_coverage)
-            obs = self._obs(control, rows, None)
-            yield Part(obs=obs, expression=expression, control=expression, flow=flow)
+            yield Part(obs=obs.iloc[at], expression=expression, control=expression, flow=flow)
 
     def _predicted_parts(
         self,
@@ -178,36 +170,44 @@ class Prediction:
         label = label_of(self.model, population)
         prepared = prepare(method, population, condition, self.request.seed, label, instead)
         begin = start(method, population, condition, self.request.seed)
+        obs = self._obs(control, condition)
         for at in _chunks(np.arange(len(control.rows)), self.request.chunk):
             cells = begin[torch.from_numpy(at).to(begin.device)]
             moved = transport(method, cells, prepared, self.model.config.solver, self.request.chunk)
             flow = moved.cells.cpu().numpy()
             expression, n_clipped = self.model.transform.invert(flow)
-            rows = control.rows[at]
+            source = np.full_like(expression, np.nan)
+            if not from_noise(self.model.method):
+                source = self._expression(control.rows[at])
             self.n_clipped += n_clipped
             self.n_values += expression.size
             self.n_evaluations = max(self.n_evaluations, moved.n_evaluations)
-            obs = self._obs(control, rows, condition)
             yield Part(
-                obs=obs, expression=expression, control=self._expression(rows), flow=flow, n_clipped=n_clipped
+                obs=obs.iloc[at], expression=expression, control=source, flow=flow, n_clipped=n_clipped
             )
 
     def _expression(self, rows: np.ndarray) -> np.ndarray:
         return self.model.transform.expression(self.adata, rows, self.request.min_coverage)
 
-    def _obs(self, control: PopulationRows, rows: np.ndarray, condition: Condition | None) -> pd.DataFrame:
-        """Obs of output rows made from the control cells at `rows`."""
+    def _obs(self, control: PopulationRows, condition: Condition | None) -> pd.DataFrame:
+        """Obs of the rows made from a control population; without a condition, of its own rows.
+
+        A cell that comes from noise is no control cell's: it keeps what is true of the whole population.
+        """
         spec = self.model.config.data
-        old = self.adata.obs.iloc[rows]
+        old = self.adata.obs.iloc[control.rows]
+        is_noise = condition is not None and from_noise(self.model.method)
         names = old.index.astype(str)
+        if is_noise:
+            sample = "-".join(value for value in control.sample if value != POOLED)
+            names = pd.Index([f"{sample}-predicted-{i:04d}" for i in range(len(old))])
         table = pd.DataFrame(index=names if condition is None else names + f":{condition.label}")
-        for position, key in enumerate(spec.sample_key):
-            table[key] = labels(old[key]) if key in old else control.sample[position]
-        for key in dict.fromkeys(
-            [spec.group, *spec.covariate_key, *([spec.cell_type_key] if spec.cell_type_key else [])]
-        ):
-            if key not in table:
-                table[key] = labels(old[key]) if key in old else control.group
+        of_sample = _sample_columns(spec)
+        told = dict(zip(spec.sample_key, control.sample, strict=True))
+        for key in dict.fromkeys([*of_sample, *([spec.cell_type_key] if spec.cell_type_key else [])]):
+            values = labels(old[key]) if key in old else told.get(key, control.group)
+            is_shared = key in of_sample and (key not in old or len(set(values)) == 1)
+            table[key] = values if is_shared or not is_noise else None
         if condition is None:
             has_label = spec.treatment_key in old
             table[spec.treatment_key] = labels(old[spec.treatment_key]) if has_label else spec.control[0]
@@ -216,8 +216,7 @@ class Prediction:
         if spec.dose_key is not None:
             dose = np.nan if condition is None or condition.dose is None else condition.dose
             table[spec.dose_key] = np.float64(dose)
-        from_noise = condition is not None and getattr(self.model.method, "from_noise", False)
-        table["cellflow_source_cell"] = "" if from_noise else names
+        table["cellflow_source_cell"] = "" if is_noise else names
         table["cellflow_is_predicted"] = condition is not None
         return table
 
@@ -249,8 +248,56 @@ def prediction(
         warnings.append(f"missing features stand at their training means: {listed(missing)}")
     if model.run.get("stopped") == "interrupted":
         warnings.append("the training of this model was interrupted before it had finished")
+    warnings += _told(_reader(model, adata, request), made)
+    if from_noise(model.method):
+        warnings.append(_of_no_cell(model.config.data))
     return Prediction(
         model=model, adata=adata, request=request, tasks=made, warnings=warnings, facts=facts or {}
+    )
+
+
+def _reader(model: "Model", adata: "anndata.AnnData", request: PredictionRequest) -> PopulationReader:
+    return PopulationReader(
+        adata=adata,
+        spec=model.config.data,
+        transform=model.transform,
+        vocabulary=model.vocabulary,
+        device=model.device,
+        min_coverage=request.min_coverage,
+    )
+
+
+def _told(reader: PopulationReader, made: Sequence[Task]) -> list[str]:
+    """A warning about cell types that the model does not know.
+
+    Raises:
+        DataError: If a covariate or a cell type cannot be told.
+    """
+    unseen: list[str] = []
+    for task in made:
+        reader.covariates(task.control)
+        unseen += reader.unseen_types(task.control)
+    if not unseen:
+        return []
+    n = sum(len(task.control.rows) for task in made)
+    return [
+        f'the type of {len(unseen)} of {n} control cells in `obs["{reader.spec.cell_type_key}"]` was never '
+        f"trained on ({listed(distinct(unseen))}): the model is told no type of them"
+    ]
+
+
+def _sample_columns(spec: DataSpec) -> list[str]:
+    return [*spec.sample_key, spec.group, *spec.covariate_key]
+
+
+def _of_no_cell(spec: DataSpec) -> str:
+    """The warning of a flow from noise."""
+    own = ['`layers["control"]`', '`obs["cellflow_source_cell"]`']
+    if spec.cell_type_key and spec.cell_type_key not in _sample_columns(spec):
+        own.append(f'`obs["{spec.cell_type_key}"]`')
+    return (
+        "the flow starts from noise, so that predicted cells come from no control cell: "
+        f"{', '.join(own[:-1])} and {own[-1]} are empty for them"
     )
 
 
@@ -265,7 +312,8 @@ def predict(model: "Model", adata: "anndata.AnnData", request: PredictionRequest
     Returns:
         One row per control cell and condition, and the control rows: X in the model's expression
         space, `layers["control"]`, obs with the user's columns and `cellflow_source_cell`,
-        `cellflow_is_predicted`, `uns["cellflow"]`.
+        `cellflow_is_predicted`, `uns["cellflow"]`. Cells that come from noise have no source cell:
+        NaN in the layer, no cell type, names of the sample.
 
     Raises:
         BundleError, ConfigError, DataError: If model, data and request do not fit.

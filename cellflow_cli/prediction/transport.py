@@ -74,6 +74,11 @@ def start(method: Any, population: Population, condition: Condition, seed: int) 
     return population.cells if noise is None else noise
 
 
+def from_noise(method: Any) -> bool:
+    """Whether predicted cells come from draws of noise, so that none of them is a control cell's."""
+    return getattr(method, "from_noise", False)
+
+
 @torch.no_grad()
 def transport(
     method: Any, cells: Float[Tensor, "n d"], prepared: Prepared, solver: SolverConfig, chunk: int = 8192

@@ -70,6 +70,19 @@ def test_fewer_arms_keep_the_rows_that_need_no_model(study):
     pd.testing.assert_frame_equal(fewer.scores().reset_index(drop=True), expected)
 
 
+def test_a_type_of_a_held_out_group_alone_stops_nothing(study, tmp_path):
+    adata = anndata.read_h5ad(study.data[0])
+    adata.obs["kind"] = np.where(adata.obs["patient"] == "P1", "mast", "T")
+    adata.write_h5ad(tmp_path / "typed.h5ad")
+    first = study.folds[0]
+    fold = replace(first, spec=replace(first.spec, cell_type_key="kind"))
+    run(replace(study, data=(tmp_path / "typed.h5ad",), folds=(fold,)), 1)
+    scores = study.scores()
+    lines = scores[scores["row"].isin(["fm", "mfm"]) & (scores["group"] == "P1")]
+    assert len(lines) == 2 * 2
+    assert lines["value"].notna().all()
+
+
 def test_where_no_finished_job_has_them_one_is_done_again(study):
     run(study, 1)
     for folder in (study.folder / "jobs").glob("fm_*"):
