@@ -9,6 +9,7 @@ from cellflow_cli.definitions import find
 from cellflow_cli.evaluation import is_better
 
 REFERENCE_COLUMNS = ("row", "part", "metric", "value")
+_CONDITION = ["fold", "group", "sample", "treatment", "dose"]
 
 
 def means(scores: pd.DataFrame) -> pd.DataFrame:
@@ -35,10 +36,10 @@ def means(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def paired(scores: pd.DataFrame, against: str) -> pd.DataFrame:
-    """Every row against one of them, sample by sample.
+    """Every row against one of them, over the conditions where both have a value.
 
     The unit is the group, or the sample where a part has fewer than two groups; values are averaged over
-    conditions and seeds within a unit first.
+    conditions and seeds within a unit first. Seeds are paired too, where both rows have them.
 
     Args:
         scores: As `Study.scores`.
@@ -46,26 +47,36 @@ def paired(scores: pd.DataFrame, against: str) -> pd.DataFrame:
 
     Returns:
         Columns row, against, part, metric, difference (mean of row minus `against`), sd (over units), k
-        and n: better than `against` on k of n units.
+        and n (better than `against` on k of n units) and n_conditions, the conditions compared.
     """
     found = []
     for (part, metric), lines in scores.groupby(["part", "metric"], sort=False):
         unit = "group" if lines["group"].nunique() > 1 else "sample"
-        wide = lines.groupby(["row", unit], sort=False)["value"].mean().unstack("row")
-        if against not in wide:
+        rows = dict(iter(lines.dropna(subset="value").groupby("row", sort=False)))
+        if against not in set(lines["row"]):
             continue
-        for row in [name for name in wide.columns if name != against]:
-            both = wide[[row, against]].dropna()
-            difference = both[row] - both[against]
-            better = [is_better(a, b, _best(str(metric))) for a, b in both.to_numpy()]
+        none = lines[:0]
+        for row in [name for name in lines["row"].unique() if name != against]:
+            both = _beside(rows.get(row, none), rows.get(against, none))
+            units = both.groupby(unit, sort=False)[["value", "rival"]].mean()
+            difference = units["value"] - units["rival"]
+            better = [is_better(a, b, _best(str(metric))) for a, b in units.to_numpy()]
             found.append(
                 {
                     "row": row, "against": against, "part": part, "metric": metric,
                     "difference": difference.mean(), "sd": difference.std(),
                     "k": sum(better), "n": len(difference),
+                    "n_conditions": len(both[_CONDITION].drop_duplicates()),
                 }
             )  # fmt: skip
     return pd.DataFrame(found)
+
+
+def _beside(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    """Lines of one row with the value of another, `rival`; one without seeds stands beside every seed."""
+    seeded = mine["seed"].notna().any() and theirs["seed"].notna().any()
+    keys = [*_CONDITION, "seed"] if seeded else _CONDITION
+    return mine.merge(theirs.rename(columns={"value": "rival"})[[*keys, "rival"]], on=keys)
 
 
 def layout(

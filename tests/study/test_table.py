@@ -17,7 +17,8 @@ def scores():
     for group, values in (("A", (2.0, 4.0)), ("B", (20.0,))):
         for i, value in enumerate(values):
             lines.append(("identity", "held out", "energy", np.nan, group, f"{group}{i}", value))
-    return pd.DataFrame(lines, columns=["row", "part", "metric", "seed", "group", "sample", "value"])
+    table = pd.DataFrame(lines, columns=["row", "part", "metric", "seed", "group", "sample", "value"])
+    return table.assign(fold="1", treatment="drug", dose=np.nan)
 
 
 def test_means_are_over_conditions_then_groups_and_their_spread_over_seeds():
@@ -50,6 +51,32 @@ def test_a_part_of_one_group_is_paired_by_sample():
     lines = lines[lines["group"] == "A"]
     (line,) = paired(lines, "identity").to_dict("records")
     assert (line["difference"], line["n"], line["k"]) == (pytest.approx(0.0), 2, 0)
+
+
+def test_differences_are_over_conditions_where_both_have_a_value():
+    """The arm is worse where it has a value; that it has none where all are bad is no merit."""
+    lines = [
+        (row, seed, group, treatment, value)
+        for group in ("P1", "P2")
+        for row, seed, values in (("mean-shift", np.nan, (1.0, 9.0)), ("arm", 0.0, (1.5, np.nan)))
+        for treatment, value in zip(("easy", "hard"), values, strict=True)
+    ]
+    table = pd.DataFrame(lines, columns=["row", "seed", "group", "treatment", "value"])
+    table = table.assign(fold="1", part="held out", metric="energy", sample=table["group"], dose=np.nan)
+    (line,) = paired(table, "mean-shift").to_dict("records")
+    assert (line["difference"], line["k"], line["n"], line["n_conditions"]) == (0.5, 0, 2, 2)
+    (line,) = paired(table, "arm").to_dict("records")
+    assert (line["difference"], line["k"], line["n"]) == (-0.5, 2, 2)
+
+
+def test_two_arms_are_paired_by_seed_too():
+    """Seed 1, which is worse for both by ten, failed for one of them."""
+    found = scores().query("row == 'model'")
+    other = found.query("seed == 0").assign(row="other")
+    other["value"] += 0.25
+    found.loc[found["seed"] == 1, "value"] += 10
+    (line,) = paired(pd.concat([found, other]), "model").to_dict("records")
+    assert (line["difference"], line["n"], line["n_conditions"]) == (0.25, 2, 3)
 
 
 def test_layout_has_parts_side_by_side_and_rows_from_elsewhere_below():
