@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ class Arm:
     Attributes:
         name: What its row is called.
         config: All its settings; data specification and seed are those of the study.
+        left_out: Common settings of another method that this one has not, such as `method.embedder`.
     """
 
     name: str
     config: RunConfig
+    left_out: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -32,7 +34,7 @@ class Arm:
 
 
 def arms_of_methods(names: Sequence[str], common: Mapping[str, Any]) -> list[Arm]:
-    """One arm for each method of the catalog, otherwise with the common settings.
+    """One arm for each method of the catalog, otherwise with the common settings as far as it has them.
 
     Args:
         names: Catalog names.
@@ -43,7 +45,7 @@ def arms_of_methods(names: Sequence[str], common: Mapping[str, Any]) -> list[Arm
     """
     for name in names:
         Catalog("methods").load(name)
-    return [Arm(name=n, config=from_dict(merged(common, {"method": {"name": n}}))) for n in names]
+    return [_arm(name, common, {"method": {"name": name}}) for name in names]
 
 
 def read_arms(path: Path, common: Mapping[str, Any]) -> list[Arm]:
@@ -79,10 +81,35 @@ def read_arms(path: Path, common: Mapping[str, Any]) -> list[Arm]:
                 f"{listed(foreign)}. Data and seeds are those of the comparison: give them as options."
             )
         try:
-            found.append(Arm(name=name, config=from_dict(merged(common, settings))))
+            found.append(_arm(name, common, settings))
         except ConfigError as error:
             raise ConfigError(f"In the arm {name!r} of `{path}`: {error}") from error
     return found
+
+
+def _arm(name: str, common: Mapping[str, Any], own: Mapping[str, Any]) -> Arm:
+    """An arm of its own settings over the common ones; what only other methods have is left out.
+
+    A common setting that no method has stays, to be refused as unknown.
+    """
+    shared, chosen = (_table(settings.get("method", {})) for settings in (common, own))
+    method = chosen.get("name", shared.get("name"))
+    if not isinstance(method, str):
+        return Arm(name=name, config=from_dict(merged(common, own)))
+    foreign = {key for other in Catalog("methods").names() for key in _settings_of(other)}
+    foreign -= {"name", *_settings_of(method)}
+    kept = {key: value for key, value in shared.items() if key not in foreign}
+    settings = merged({**common, "method": {**kept, "name": method}}, own)
+    left_out = tuple(f"method.{key}" for key in shared if key in foreign)
+    return Arm(name=name, config=from_dict(settings), left_out=left_out)
+
+
+def _table(method: Any) -> Mapping[str, Any]:
+    return method if isinstance(method, Mapping) else {"name": method}
+
+
+def _settings_of(method: str) -> set[str]:
+    return {setting.name for setting in fields(Catalog("methods").load(method).config)}
 
 
 def check_arms(arms: Sequence[Arm]) -> None:

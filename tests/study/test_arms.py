@@ -47,6 +47,33 @@ def test_unknown_methods_are_refused(common):
         arms_of_methods(["mfn"], common)
 
 
+WIDE = {"field": {"width": 64}, "coupling": "independent", "embedder": {"name": "mean"}}
+
+
+def test_settings_of_one_method_are_carried_to_those_that_have_them_too(tmp_path, common):
+    common["method"] = {"name": "mfm", **WIDE}
+    mfm, fm, cellot = arms_of_methods(["mfm", "fm", "cellot"], common)
+    (named,) = read_arms(write(tmp_path, '[narrow]\nmethod.name = "fm"\nmethod.field.n_blocks = 3\n'), common)
+    for arm in (mfm, fm, named):
+        assert (arm.config.method.config.field.width, arm.config.method.config.coupling.name) == (
+            64, "independent",
+        )  # fmt: skip
+    assert mfm.config.method.config.embedder.name == "mean"
+    assert named.config.method.config.field.n_blocks == 3
+    assert cellot.config.method.name == "cellot"
+    assert [arm.left_out for arm in (mfm, fm, cellot, named)] == [
+        (), ("method.embedder",), ("method.field", "method.coupling", "method.embedder"),
+        ("method.embedder",),
+    ]  # fmt: skip
+
+
+def test_settings_without_a_name_are_carried_too_and_slips_are_refused(common):
+    (fm,) = arms_of_methods(["fm"], {**common, "method": WIDE})
+    assert (fm.config.method.config.field.width, fm.left_out) == (64, ("method.embedder",))
+    with pytest.raises(ConfigError, match=r"method\.feild"):
+        arms_of_methods(["fm"], {**common, "method": {"name": "mfm", "feild": {"width": 64}}})
+
+
 def test_arms_must_differ(common):
     arm = arms_of_methods(["fm"], common)
     with pytest.raises(ConfigError, match="different names"):
