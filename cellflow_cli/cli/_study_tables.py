@@ -1,15 +1,15 @@
-"""The tables and the figure of a comparison: read from its finished jobs, written, shown."""
+"""The tables and the figure of a comparison: made of its finished jobs, written, shown."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellflow_cli.cli import console
-from cellflow_cli.errors import ConfigError
+from cellflow_cli.errors import CellflowError, ConfigError, listed
 
 if TYPE_CHECKING:
     from cellflow_cli.study import Study
 
-FILES = ("scores.csv", "means.csv", "paired.csv", "summary.json", "flows.png", "flows.svg")
+FILES = ("scores.csv", "means.csv", "paired.csv", "summary.json")
 
 
 def read_reference(file: Path, study: "Study") -> Any:
@@ -22,7 +22,6 @@ def read_reference(file: Path, study: "Study") -> Any:
     import pandas as pd
 
     from cellflow_cli.catalog import Catalog
-    from cellflow_cli.errors import listed
     from cellflow_cli.study.table import REFERENCE_COLUMNS
 
     try:
@@ -63,15 +62,20 @@ def read_reference(file: Path, study: "Study") -> Any:
     return table[known]
 
 
-def write(study: "Study", against: str, reference: Any) -> dict[str, Any]:
-    """All tables and the figure of the finished jobs, as files of the study and as a mapping."""
+def write(study: "Study", against: str, reference: Any, failures: list[dict[str, Any]]) -> dict[str, Any]:
+    """All tables of the finished jobs, as files of the study and as a mapping.
+
+    Args:
+        study: Some of its jobs are done.
+        against: Row that the paired differences are against.
+        reference: Rows from elsewhere, or None.
+        failures: Jobs that failed, as the JSON shows them.
+    """
     import json
 
     from cellflow_cli.config import to_dict
     from cellflow_cli.files import replaced_file
-    from cellflow_cli.report.flow_figure import TIMES, PopulationFlow, flow_figure, save_figure
-    from cellflow_cli.study import table
-    from cellflow_cli.study.flows import flows
+    from cellflow_cli.study import not_scored, table
 
     scores, costs = study.scores(), study.costs()
     means = table.means(scores)
@@ -82,7 +86,11 @@ def write(study: "Study", against: str, reference: Any) -> dict[str, Any]:
         "data": [str(path) for path in study.data],
         "against": against,
     }
-    summary = table.summary(scores, costs, against, settings)
+    summary = {
+        **table.summary(scores, costs, against, settings),
+        "not_scored": not_scored(study.folds),
+        "failed": failures,
+    }
     paired = table.paired(scores, against)
     for name, content in (
         ("scores.csv", scores.to_csv(index=False)),
@@ -92,15 +100,28 @@ def write(study: "Study", against: str, reference: Any) -> dict[str, Any]:
     ):
         with replaced_file(study.folder / name, force=True) as temporary:
             temporary.write_text(content, encoding="utf-8")
-    drawn = [
-        PopulationFlow(title=flow.title, source=flow.source, target=flow.target, flows=flow.arms)
-        for flow in flows(study, TIMES)
-    ]
-    save_figure(flow_figure(drawn, TIMES), study.folder / "flows", force=True)
     return {"scores": scores, "means": means, "paired": paired, "costs": costs, "summary": summary}
 
 
+def draw(study: "Study") -> None:
+    """Write the figure of the flows, or say why it cannot be drawn."""
+    from cellflow_cli.report.flow_figure import TIMES, PopulationFlow, flow_figure, save_figure
+    from cellflow_cli.study.flows import flows
+
+    try:
+        drawn = [
+            PopulationFlow(title=flow.title, source=flow.source, target=flow.target, flows=flow.arms)
+            for flow in flows(study, TIMES)
+        ]
+        save_figure(flow_figure(drawn, TIMES), study.folder / "flows", force=True)
+    except CellflowError as error:
+        console.say(f"No figure of the flows: {error}", style="yellow")
+        return
+    console.say(f"Figure in {study.folder}: flows.png, flows.svg")
+
+
 def show(found: dict[str, Any], study: "Study", reference: Any) -> None:
+    """The tables on screen, with a sentence on what is missing in them."""
     from cellflow_cli.study import table
 
     titles, lines = table.layout(found["means"], study.measure.metrics, reference)
@@ -110,13 +131,16 @@ def show(found: dict[str, Any], study: "Study", reference: Any) -> None:
     )
     own = {arm.name for arm in study.arms}
     lines = [
-        [r["row"], r["part"], r["metric"], f"{r['difference']:+.4g} ± {r['sd']:.2g}", f"{r['k']} of {r['n']}"]
+        [r["row"], r["part"], r["metric"], f"{r['difference']:+.4g} ± {r['sd']:.2g}",
+         f"{r['k']} of {r['n']}", str(r["n_conditions"])]
         for r in found["paired"].to_dict("records")
         if r["row"] in own
-    ]
+    ]  # fmt: skip
     against = found["summary"]["settings"]["against"]
     console.show_table(
-        f"Against {against}, paired", ["", "part", "metric", "difference ± sd", "better on"], lines
+        f"Against {against}, paired",
+        ["", "part", "metric", "difference ± sd", "better on", "conditions"],
+        lines,
     )
     costs = table.cost_table(found["costs"])
     lines = [
@@ -135,4 +159,11 @@ def show(found: dict[str, Any], study: "Study", reference: Any) -> None:
             "column `reason` of scores.csv.",
             style="yellow",
         )
-    console.say(f"Tables and figure in {study.folder}: {', '.join(FILES)}")
+    if failed := found["summary"]["failed"]:
+        console.say(
+            f"Not in the tables, since they failed: {listed((one['job'] for one in failed), 20)}. The first "
+            f"said: {failed[0]['reason']} Means of such rows are over fewer groups or seeds than others; "
+            "paired differences are over what both rows have.",
+            style="yellow",
+        )
+    console.say(f"Tables in {study.folder}: {', '.join(FILES)}")

@@ -1,19 +1,19 @@
 """`cellflow compare`: methods side by side on the user's own data, over seeds and held-out groups."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cellflow_cli.cli import _options as opt
+from cellflow_cli.cli import _study_plan as plan
 from cellflow_cli.cli import _study_tables as tables
 from cellflow_cli.cli import console
-from cellflow_cli.errors import ConfigError
+from cellflow_cli.errors import CellflowError, ConfigError
 
 if TYPE_CHECKING:
-    from cellflow_cli.study import Measure, Study
+    from cellflow_cli.study import Job, Measure, Study
 
 
 def compare(
@@ -131,18 +131,18 @@ def compare(
     """Train, predict and score several methods on held-out groups, and print one table.
 
     Finished trainings are kept in the folder: the same command goes on where it was stopped, and a
-    further method, seed or fold only adds its own.
+    further method or seed only adds its own.
 
     Example: cellflow compare plates.h5ad --treatment-key treatment --control DMSO --sample-key patient
     --methods mfm,fm --folds 4 -o study
     """
     given = locals()
     study = _study(given, _settings(given))
-    _show_plan(study)
+    plan.show(study)
     workers = jobs or _workers(device)
     if dry_run:
         if as_json:
-            console.emit_json({"dry_run": True, "jobs": [job.title for job in study.jobs()]})
+            console.emit_json(plan.as_json(study))
         return
     _finish(study, workers, given, as_json)
 
@@ -254,44 +254,53 @@ def _finish(study: "Study", workers: int, given: dict[str, Any], as_json: bool) 
     pending = len(study.pending())
     if pending:
         console.say(f"Training {pending}, {min(workers, pending)} at a time")
+    progress = _Progress(pending)
+    against = given["against"] or _usual_rival(study.measure)
     try:
-        run(study, workers, _progress(pending))
+        run(study, workers, progress.done, progress.failed)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(
             f"Interrupted. Finished trainings are kept in `{study.folder}`; the same command goes on there."
         ) from interrupt
-    found = tables.write(study, given["against"] or _usual_rival(study.measure), reference)
+    except CellflowError:
+        if progress.failures and not study.costs().empty:
+            _tell(study, against, reference, progress.failures, as_json)
+        raise
+    _tell(study, against, reference, [], as_json)
+
+
+def _tell(
+    study: "Study", against: str, reference: Any, failures: list[dict[str, Any]], as_json: bool
+) -> None:
+    """What the finished jobs found."""
+    found = tables.write(study, against, reference, failures)
     tables.show(found, study, reference)
     if as_json:
         console.emit_json(found["summary"])
+    tables.draw(study)
 
 
-def _progress(n_pending: int) -> Callable[[int, int, Any, dict[str, Any]], None]:
-    """A line for each finished job, with the time left."""
-    started, finished = time.monotonic(), [0]
+class _Progress:
+    """A line for each job, with the time left; the failures are kept."""
 
-    def on_done(done: int, total: int, job: Any, facts: dict[str, Any]) -> None:
-        finished[0] += 1
-        spent = time.monotonic() - started
-        left = spent / finished[0] * (n_pending - finished[0])
-        seconds = facts["seconds"]
+    def __init__(self, n_pending: int) -> None:
+        self.failures: list[dict[str, Any]] = []
+        self._started, self._n_pending, self._n_ended = time.monotonic(), n_pending, 0
+
+    def done(self, done: int, total: int, job: "Job", facts: dict[str, Any]) -> None:
+        self._n_ended += 1
+        spent, seconds = time.monotonic() - self._started, facts["seconds"]
+        left = max(0.0, spent / self._n_ended * (self._n_pending - self._n_ended))
         console.say(
             f"{done}/{total} {job.title}: trained in {seconds['train']:.0f} s, predicted in "
             f"{seconds['predict']:.0f} s, scored in {seconds['score']:.0f} s; about "
             f"{console.duration(left)} left"
         )
 
-    return on_done
-
-
-def _show_plan(study: "Study") -> None:
-    from cellflow_cli.errors import listed
-
-    done = len(study.jobs()) - len(study.pending())
-    console.say(
-        f"{len(study.arms)} methods x {len(study.folds)} folds x {len(study.seeds)} seeds: "
-        f"{len(study.jobs())} trainings, {done} of them done"
-    )
-    for fold in study.folds:
-        parts = "; ".join(f"{part}: {listed(groups, 8)}" for part, groups in fold.scored)
-        console.say(f"Fold {fold.name}: {parts}")
+    def failed(self, job: "Job", error: CellflowError) -> None:
+        self._n_ended += 1
+        console.say(f"{job.title} failed: {error}", style="yellow")
+        self.failures.append(
+            {"job": job.title, "row": job.arm.name, "fold": job.fold.name, "seed": job.seed,
+             "reason": str(error)}
+        )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from cellflow_cli.study._study import Study, cores, run
 from cellflow_cli.study.arms import Arm, arms_of_methods, read_arms
-from cellflow_cli.study.folds import Fold, folds_by_column, folds_by_group
+from cellflow_cli.study.folds import Fold, folds_by_column, folds_by_group, not_scored
 from cellflow_cli.study.jobs import Job, Measure
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "cores",
     "folds_by_column",
     "folds_by_group",
+    "not_scored",
     "read_arms",
     "run",
 ]

@@ -23,6 +23,7 @@ from cellflow_cli.study.jobs import JOB_FILE, SCORES_FILE, Job, Measure, finishe
 
 JOBS = "jobs"
 OnDone = Callable[[int, int, Job, dict[str, Any]], None]
+OnFailed = Callable[[Job, CellflowError], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +54,14 @@ class Study:
     def jobs(self) -> list[Job]:
         """All jobs, seeds outermost, so that a study cut short has whole tables of fewer seeds.
 
-        The first job of each fold scores the baselines, unless a finished one in the folder has, of
-        whatever arm.
+        One job of each fold scores the baselines, unless a finished one in the folder has, of whatever
+        arm: a finished job, whose model need not be trained again, or else the first one.
         """
-        made = [self._job(arm, fold, seed) for seed in self.seeds for arm in self.arms for fold in self.folds]
+        folds = [fold for fold in self.folds if fold.scored]
+        made = [self._job(arm, fold, seed) for seed in self.seeds for arm in self.arms for fold in folds]
         have = set(self._scored_rivals())
-        pending = [i for i, job in enumerate(made) if finished(job.folder) is None]
-        for i in [*pending, *(i for i in range(len(made)) if i not in set(pending))]:
+        done = [i for i, job in enumerate(made) if finished(job.folder)]
+        for i in [*done, *range(len(made))]:
             if made[i].fold.name not in have:
                 made[i] = replace(made[i], rivals=True)
                 have.add(made[i].fold.name)
@@ -152,16 +154,17 @@ class Study:
         return pd.DataFrame(found)
 
 
-def run(study: Study, workers: int, on_done: OnDone | None = None) -> None:
+def run(study: Study, workers: int, on_done: OnDone | None = None, on_failed: OnFailed | None = None) -> None:
     """Do the jobs of a study that are not done yet, `workers` of them side by side.
 
-    A job that fails leaves the others running; its error is raised at the end. A finished job is never
-    done again, so an interrupted study goes on where it was.
+    A job that fails leaves the others running; its error is raised at the end. A finished training is
+    never done again, so an interrupted study goes on where it was.
 
     Args:
         study: What to compare.
         workers: Processes; with one, jobs run in this process.
         on_done: Called as `(done, total, job, facts)` after each job, done ones included.
+        on_failed: Called as `(job, error)` after each job that failed.
 
     Raises:
         ConfigError: As `Study.pending`.
@@ -176,20 +179,30 @@ def run(study: Study, workers: int, on_done: OnDone | None = None) -> None:
             f"Expected to be able to write `{study.folder}`, found: {error.strerror}. Choose another "
             "`--output`."
         ) from error
-    done, failed = total - len(pending), []
-    for job, result in _results(pending, workers):
+    done = {job.title for job in study.jobs()} - {job.title for job in pending}
+    failed = []
+    for job, result in _attempts(study, pending, workers):
         if isinstance(result, CellflowError):
             failed.append((job, result))
+            if on_failed is not None:
+                on_failed(job, result)
             continue
-        done += 1
+        done.add(job.title)
         if on_done is not None:
-            on_done(done, total, job, result)
+            on_done(len(done), total, job, result)
     if failed:
         job, first = failed[0]
         raise type(first)(
-            f"{len(failed)} of {total} jobs failed, first {job.title}: {first} The {done} that are done are "
-            f"kept in `{study.folder}`; the same command goes on from there."
+            f"{len(failed)} of {total} jobs failed, first {job.title}: {first} The {len(done)} that are done "
+            f"are kept in `{study.folder}`. Where an arm is at fault, leave it out, or give it other "
+            "settings under another name with `--arms`."
         )
+
+
+def _attempts(study: Study, jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Any]]:
+    """The jobs, and then, where the one that had the baselines of a fold failed, another of the fold."""
+    yield from _results(jobs, workers)
+    yield from _results([job for job in study.pending() if finished(job.folder)], workers)
 
 
 def _results(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, dict[str, Any] | CellflowError]]:

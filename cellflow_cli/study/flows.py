@@ -38,23 +38,27 @@ class Flow:
 
 
 def flows(study: Study, times: Sequence[float]) -> list[Flow]:
-    """The first scored population of each part, moved by the models of the first fold and seed.
+    """The first scored population of each part, moved by the models of the first fold and seed that has any.
 
     More than two features are seen along the first two principal components of the sample's control and
     treated cells together.
 
     Args:
-        study: Its jobs are done, at least those of the first fold and seed.
+        study: Some of its jobs are done.
         times: Flow times, ascending, within [0, 1].
 
     Raises:
-        ConfigError: If none of those jobs is done.
+        ConfigError: If no job is done.
     """
-    fold, seed = study.folds[0], study.seeds[0]
-    jobs = [job for job in study.jobs() if (job.fold.name, job.seed) == (fold.name, seed)]
-    models = {job.arm.name: load(job.folder / MODEL_FOLDER) for job in jobs if finished(job.folder)}
-    if not models:
-        raise ConfigError(f"Expected finished jobs of fold {fold.name} and seed {seed}, found none to draw.")
+    done = [job for job in study.jobs() if finished(job.folder)]
+    if not done:
+        raise ConfigError(f"Expected finished jobs in `{study.folder}`, found none to draw.")
+    order = [fold.name for fold in study.folds]
+    first = min(done, key=lambda job: (job.seed, order.index(job.fold.name)))
+    fold, same = first.fold, (first.fold.name, first.seed)
+    models = {
+        job.arm.name: load(job.folder / MODEL_FOLDER) for job in done if (job.fold.name, job.seed) == same
+    }
     adata = read(study.data, fold.spec.features)
     return [_flow(models, adata, fold, part, names, times) for part, names in fold.scored]
 
@@ -95,7 +99,11 @@ def _population(
     marked = np.ones(adata.n_obs, dtype=bool)
     if part == TRAINING and fold.only is not None:
         marked = np.asarray(marks(adata.obs, fold.only))
-    treated = next(p for p in table.treated if p.group == names[0] and marked[p.rows].all())
+    treated = next(
+        p
+        for p in table.treated
+        if p.group == names[0] and marked[p.rows].all() and (p.group, p.condition) not in fold.untrained
+    )
     return table.source_of(treated), treated
 
 

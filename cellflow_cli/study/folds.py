@@ -1,17 +1,21 @@
 """What is held out in turn, and which samples are then scored."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from cellflow_cli.data.columns import distinct, labels, missing_column
+from cellflow_cli.data.columns import distinct, labels, missing_column, where
 from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.populations import PopulationTable, population_table
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.split import split_groups
 from cellflow_cli.errors import ConfigError, DataError, listed
+from cellflow_cli.types import Condition
 
 HELD_OUT, TRAINING = "held out", "train"
 
@@ -23,14 +27,16 @@ class Fold:
     Attributes:
         name: Folder and label, such as `"1"`.
         spec: The data specification that holds the groups out.
-        scored: For each part of the result the groups that are scored in it.
+        scored: For each part of the result the groups that are scored in it; empty where none can be.
         only: Column of obs that is true for the samples of the part `train` that are scored, or None.
+        untrained: Groups and conditions that are not scored, as no training group has the condition.
     """
 
     name: str
     spec: DataSpec
     scored: tuple[tuple[str, tuple[str, ...]], ...]
     only: str | None = field(default=None)
+    untrained: tuple[tuple[str, Condition], ...] = ()
 
 
 def folds_by_group(obs: pd.DataFrame, spec: DataSpec, n_folds: int | None) -> list[Fold]:
@@ -43,10 +49,11 @@ def folds_by_group(obs: pd.DataFrame, spec: DataSpec, n_folds: int | None) -> li
 
     Raises:
         ConfigError: If there are fewer groups than folds, or a group cannot be named on its own.
-        DataError: If populations cannot be paired.
+        DataError: If populations cannot be paired, or no held-out group has a condition that others have.
     """
     spec = replace(spec, holdout=(), split_key=None)
-    treated = {population.group for population in population_table(obs, spec).treated}
+    table = population_table(obs, spec)
+    treated = {population.group for population in table.treated}
     groups = sorted(treated, key=_natural)
     n = min(10, len(groups)) if n_folds is None else n_folds
     if not 2 <= n <= len(groups):
@@ -61,7 +68,7 @@ def folds_by_group(obs: pd.DataFrame, spec: DataSpec, n_folds: int | None) -> li
         )
     bounds = [round(i * len(groups) / n) for i in range(n + 1)]
     parts = [tuple(groups[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
-    return [
+    folds = [
         Fold(
             name=str(i),
             spec=replace(spec, holdout=(f"{spec.group}={','.join(part)}",)),
@@ -69,6 +76,7 @@ def folds_by_group(obs: pd.DataFrame, spec: DataSpec, n_folds: int | None) -> li
         )
         for i, part in enumerate(parts, start=1)
     ]
+    return _trainable(folds, obs, table)
 
 
 def folds_by_column(
@@ -84,7 +92,8 @@ def folds_by_column(
         validation: Whether the validation groups are scored; not if an arm is trained again on them.
 
     Raises:
-        DataError: If the column is missing or holds out nothing, or if a training sample is marked in part.
+        DataError: If the column is missing or holds out nothing, if a training sample is marked in part, or
+            if no held-out group has a condition of the training groups.
     """
     raise_first([f for f in [missing_column(obs, str(spec.split_key), "--split-key")] if f])
     table = population_table(obs, spec)
@@ -107,7 +116,48 @@ def folds_by_column(
             f'Expected groups of {" or ".join(held)} in `obs["{spec.split_key}"]`, found none to score'
             f"{trained}. Choose another column with `--split-key`, or hold groups out in turn with `--by`."
         )
-    return [Fold(name="split", spec=spec, scored=tuple(scored), only=training_column)]
+    fold = Fold(name="split", spec=spec, scored=tuple(scored), only=training_column)
+    return _trainable([fold], obs, table)
+
+
+def not_scored(folds: Sequence[Fold]) -> list[dict[str, Any]]:
+    """Measured conditions of held-out groups that are not scored, and why, as plain values."""
+    return [
+        {
+            "fold": fold.name,
+            "group": group,
+            "treatment": condition.treatment,
+            "dose": condition.dose,
+            "reason": "no training group of the fold has the condition",
+        }
+        for fold in folds
+        for group, condition in fold.untrained
+    ]
+
+
+def _trainable(folds: Sequence[Fold], obs: pd.DataFrame, table: PopulationTable) -> list[Fold]:
+    """Folds that score what can be learned in them: conditions that some training group has.
+
+    Raises:
+        DataError: If there are none.
+    """
+    found = []
+    for fold in folds:
+        split = split_groups(obs, fold.spec, table, seed=0)  # groups are held out by name: nothing is drawn
+        known = {p.condition for p in table.treated if p.group in {*split.train, *split.val}}
+        held = [(p.group, p.condition) for p in table.treated if p.condition and p.group in split.test]
+        lost = dict.fromkeys(pair for pair in held if pair[1] not in known)
+        able = {p.group for p in table.treated if p.condition in known}
+        scored = [(part, tuple(g for g in names if g in able)) for part, names in fold.scored]
+        kept = tuple((part, names) for part, names in scored if names)
+        found.append(replace(fold, scored=kept, untrained=tuple(lost)))
+    if not any(part != TRAINING for fold in found for part, _ in fold.scored):
+        names = dict.fromkeys(condition.label for fold in found for _, condition in fold.untrained)
+        raise DataError(
+            f"Expected held-out groups with conditions that training groups have too, found {listed(names)} "
+            f"in held-out groups alone.{where(obs)} Divide the groups otherwise."
+        )
+    return found
 
 
 def _check_marked(table: PopulationTable, marked: Bool[np.ndarray, " n"], column: str) -> None:

@@ -17,7 +17,7 @@ from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.read import read
 from cellflow_cli.evaluation.score import score
 from cellflow_cli.files import replaced_folder
-from cellflow_cli.model import Model, PredictionRequest, predict, train
+from cellflow_cli.model import Model, PredictionRequest, load, predict, train
 from cellflow_cli.study.arms import Arm
 from cellflow_cli.study.folds import TRAINING, Fold, marks
 
@@ -106,6 +106,8 @@ def of_rivals(settings: Mapping[str, Any]) -> dict[str, Any]:
 def run_job(job: Job) -> dict[str, Any]:
     """Do the job and write its folder: `job.json`, `scores.csv` and the model.
 
+    A job that is finished is predicted and scored again with the model that it has.
+
     Returns:
         The content of `job.json`.
 
@@ -116,11 +118,14 @@ def run_job(job: Job) -> dict[str, Any]:
     populations = population_table(adata.obs, job.fold.spec)
     if populations.dropped:  # what is left out of training is left out of scores too
         adata = adata[populations.rows_of(populations.groups)].copy()
-    config = job.arm.config
-    model = train(
-        adata, job.fold.spec, method=config.method, training=config.training, solver=config.solver,
-        seed=job.seed, device=job.device,
-    )  # fmt: skip
+    config, before = job.arm.config, finished(job.folder)
+    if before is not None and before["fingerprint"] == job.fingerprint():
+        model = load(job.folder / MODEL_FOLDER, device=job.device)
+    else:
+        model = train(
+            adata, job.fold.spec, method=config.method, training=config.training, solver=config.solver,
+            seed=job.seed, device=job.device,
+        )  # fmt: skip
     table, seconds, n_cells = scored(model, adata, job)
     facts = {
         "arm": job.arm.name,

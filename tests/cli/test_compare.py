@@ -102,6 +102,57 @@ def test_a_dry_run_trains_nothing(cohort_file: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "study").exists()
 
 
+def test_what_cannot_be_scored_and_what_is_left_out_are_told_before(
+    cohort_file: Path, tmp_path: Path
+) -> None:
+    cells = anndata.read_h5ad(cohort_file)
+    treatment = cells.obs["treatment"].astype(str)
+    treatment[(cells.obs["patient"] == "P4") & (treatment != "control")] = "rare"
+    cells.obs["treatment"] = treatment
+    cells.write_h5ad(tmp_path / "rare.h5ad")
+    (tmp_path / "cfg.toml").write_text('[method]\nname = "mfm"\nembedder = "mean"\nfield.width = 64\n')
+    command = [tmp_path / "rare.h5ad", *KEYS, *SHORT, "--config", tmp_path / "cfg.toml"]
+    found = compare(*command, "--dry-run", "--json", "-o", tmp_path / "s")
+    assert found.exit_code == 0, found.stderr
+    told = json.loads(found.stdout)
+    (lost,) = told["not_scored"]
+    assert (lost["fold"], lost["group"], lost["treatment"]) == ("4", "P4", "rare")
+    assert told["settings_left_out"] == {"fm": ["method.embedder"]}
+    assert len(told["jobs"]) == 2 * 3
+    assert "fm: without 'method.embedder' of the settings" in found.stderr
+    assert "no training group has the condition: 'P4, rare'" in found.stderr
+
+
+def test_finished_jobs_are_told_where_others_fail(cohort_file: Path, tmp_path: Path) -> None:
+    """The first arm, which would have scored the baselines, learns in steps that end in NaN."""
+    (tmp_path / "arms.toml").write_text('[fine]\nmethod = "fm"\ntraining.learning_rate = 1e-3\n')
+    command = [
+        cohort_file, *KEYS, *SHORT, "--methods", "fm", "--arms", tmp_path / "arms.toml", "--folds", 2,
+        "--set", "training.learning_rate=1e30", "-o", tmp_path / "study",
+    ]  # fmt: skip
+    found = compare(*command, "--json")
+    assert found.exit_code == 5, found.stderr
+    summary = json.loads(found.stdout)
+    assert [one["job"] for one in summary["failed"]] == [f"fm, fold {i}, seed 0" for i in (1, 2)]
+    assert summary["failed"][0]["reason"]
+    assert {"fine", "identity", "mean-shift"} <= {line["row"] for line in summary["means"]}
+    (line,) = [line for line in summary["paired"] if line["row"] == "fine"]
+    assert (line["n"], line["n_conditions"]) == (4, 8)
+    assert "Not in the tables, since they failed: 'fm, fold 1, seed 0', 'fm, fold 2, seed 0'" in found.stderr
+    assert "2 of 4 jobs failed" in found.stderr
+    for name in ("scores.csv", "means.csv", "paired.csv", "summary.json", "flows.png"):
+        assert (tmp_path / "study" / name).stat().st_size > 0
+
+
+def test_where_nothing_is_finished_there_is_the_error_alone(cohort_file: Path, tmp_path: Path) -> None:
+    found = compare(
+        cohort_file, *KEYS, *SHORT, "--methods", "fm", "--folds", 2, "--set", "training.learning_rate=1e30",
+        "-o", tmp_path / "study", "--json",
+    )  # fmt: skip
+    assert (found.exit_code, found.stdout) == (5, ""), found.stderr
+    assert not (tmp_path / "study" / "means.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [

@@ -8,7 +8,7 @@ import pytest
 
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, DataError
-from cellflow_cli.study.folds import folds_by_column, folds_by_group
+from cellflow_cli.study.folds import folds_by_column, folds_by_group, not_scored
 
 SPEC = DataSpec(treatment_key="treatment", control=("control",), sample_key=("patient",), min_cells=2)
 
@@ -48,6 +48,34 @@ def test_groups_that_cannot_be_named_are_refused():
     table["patient"] = table["patient"].replace("P7", "P7, left")
     with pytest.raises(ConfigError, match="without commas"):
         folds_by_group(table, SPEC, 3)
+
+
+def with_rare(table, group, treated="drug"):
+    """The treated cells of a group as if it alone had had the treatment `rare`."""
+    return table.assign(
+        treatment=table["treatment"].mask(
+            (table["patient"] == group) & (table["treatment"] == treated), f"rare {group}"
+        )
+    )
+
+
+def test_conditions_that_no_training_group_has_are_named_and_not_scored():
+    more = obs(4).query("patient == 'P1' and treatment == 'drug'").assign(treatment="seldom")
+    more.index = [f"d{i}" for i in range(len(more))]
+    table = with_rare(pd.concat([obs(4), more]), "P4")
+    folds = folds_by_group(table, SPEC, 2)
+    assert [fold.scored for fold in folds] == [(("held out", ("P1", "P2")),), (("held out", ("P3",)),)]
+    assert [(r["fold"], r["group"], r["treatment"]) for r in not_scored(folds)] == [
+        ("1", "P1", "seldom"), ("2", "P4", "rare P4"),
+    ]  # fmt: skip
+    assert folds[1].spec.holdout == ("patient=P3,P4",)
+    assert [fold.scored for fold in folds_by_group(table, SPEC, 4)][3] == ()
+
+
+def test_folds_without_anything_to_score_are_refused():
+    table = with_rare(with_rare(obs(2), "P1"), "P2")
+    with pytest.raises(DataError, match="found 'rare P1', 'rare P2' in held-out groups alone"):
+        folds_by_group(table, SPEC, 2)
 
 
 def split_obs():

@@ -18,8 +18,8 @@ import pytest
 
 from cellflow_cli.config import from_dict
 from cellflow_cli.data.read import read_obs
-from cellflow_cli.errors import CellflowError, ConfigError, OutputError
-from cellflow_cli.model import load
+from cellflow_cli.errors import CellflowError, ConfigError, NumericalError, OutputError
+from cellflow_cli.model import load, train
 from cellflow_cli.prediction.trajectory import trajectory
 from cellflow_cli.study import Measure, arms_of_methods, folds_by_group, run
 from cellflow_cli.study._study import _read_scores
@@ -203,6 +203,56 @@ def test_a_failed_job_leaves_the_others_and_is_done_on_the_next_call(study, monk
         run(study, 1)
     assert set(study.scores()["row"]) >= {"mfm"}
     assert [job.arm.name for job in study.pending()] == ["fm", "fm"]
+
+
+def test_baselines_of_a_failed_job_are_scored_in_another_of_the_fold(study, monkeypatch):
+    """The first arm, whose jobs would have scored them, fails everywhere; nothing is trained twice."""
+    trained = []
+
+    def fails(job):
+        if job.arm.name == "fm":
+            raise NumericalError("not finite.")
+        return run_job(job)
+
+    def spy(*given, **more):
+        trained.append(given)
+        return train(*given, **more)
+
+    monkeypatch.setattr("cellflow_cli.study._study.run_job", fails)
+    monkeypatch.setattr("cellflow_cli.study.jobs.train", spy)
+    failures = []
+    with pytest.raises(NumericalError, match="2 of 4 jobs failed") as raised:
+        run(study, 1, on_failed=lambda job, error: failures.append((job.title, str(error))))
+    assert failures == [(f"fm, fold {i}, seed 0", "not finite.") for i in (1, 2)]
+    assert "goes on from there" not in str(raised.value)
+    scores = study.scores()
+    assert len(trained) == 2
+    assert {"mfm", "identity", "floor"} <= set(scores["row"])
+    assert set(scores[scores["row"] == "identity"]["fold"]) == {"1", "2"}
+
+
+def test_the_figure_is_of_the_first_fold_that_has_a_finished_job(study):
+    second = replace(study, arms=study.arms[:1], folds=study.folds[1:])
+    run(second, 1)
+    (flow,) = flows(study, (0.0, 1.0))
+    assert flow.title == "held out: P3, drug"
+
+
+def test_groups_without_trained_conditions_are_left_out(only_fm, tmp_path, common):
+    """P1 alone had `rare` and nothing else, P2 alone `seldom` besides what all had."""
+    cells = anndata.read_h5ad(only_fm.data[0])
+    treatment = cells.obs["treatment"].astype(str)
+    treatment[(cells.obs["patient"] == "P1") & (treatment != "control")] = "rare"
+    treatment[(cells.obs["patient"] == "P2") & (treatment == "drug")] = "abc"  # before `other`
+    cells.obs["treatment"] = treatment
+    file = tmp_path / "rare.h5ad"
+    cells.write_h5ad(file)
+    folds = folds_by_group(read_obs([file]), from_dict(common).data, 2)
+    run(rare := replace(only_fm, data=(file,), folds=tuple(folds[:1])), 1)
+    scored = rare.scores()[["group", "treatment"]].drop_duplicates()
+    assert list(scored.itertuples(index=False, name=None)) == [("P2", "other")]
+    (flow,) = flows(rare, (0.0, 1.0))
+    assert flow.title == "held out: P2, other"
 
 
 def test_side_by_side_gives_the_same_scores(study, tmp_path):

@@ -1,0 +1,47 @@
+"""What a comparison would train and score, told before it does."""
+
+from typing import TYPE_CHECKING, Any
+
+from cellflow_cli.cli import console
+from cellflow_cli.errors import listed
+
+if TYPE_CHECKING:
+    from cellflow_cli.study import Study
+
+
+def show(study: "Study") -> None:
+    """The size of the comparison, the groups of each fold, and what is left out."""
+    done = len(study.jobs()) - len(study.pending())
+    n_folds = sum(bool(fold.scored) for fold in study.folds)
+    console.say(
+        f"{len(study.arms)} methods x {n_folds} folds x {len(study.seeds)} seeds: "
+        f"{len(study.jobs())} trainings, {done} of them done"
+    )
+    for arm in study.arms:
+        if arm.left_out:
+            console.say(
+                f"{arm.name}: without {listed(arm.left_out, 20)} of the settings, which "
+                f"{arm.config.method.name} has not",
+                style="yellow",
+            )
+    for fold in study.folds:
+        parts = "; ".join(f"{part}: {listed(groups, 8)}" for part, groups in fold.scored)
+        console.say(f"Fold {fold.name}: {parts or 'nothing to score, not trained'}")
+        if fold.untrained:
+            lost = listed((f"{group}, {condition.label}" for group, condition in fold.untrained), 8)
+            console.say(
+                f"Fold {fold.name}: not scored, since no training group has the condition: {lost}",
+                style="yellow",
+            )
+
+
+def as_json(study: "Study") -> dict[str, Any]:
+    """What a dry run gives programs."""
+    from cellflow_cli.study import not_scored
+
+    return {
+        "dry_run": True,
+        "jobs": [job.title for job in study.jobs()],
+        "not_scored": not_scored(study.folds),
+        "settings_left_out": {arm.name: list(arm.left_out) for arm in study.arms if arm.left_out},
+    }
