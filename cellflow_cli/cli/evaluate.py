@@ -66,6 +66,7 @@ def evaluate(
     control: other.Control = None,
     sample_key: other.SampleKey = None,
     group_key: other.GroupKey = None,
+    batch_key: other.BatchKey = None,
     dose_key: other.DoseKey = None,
     cell_type_key: other.CellTypeKey = None,
     features: other.Features = None,

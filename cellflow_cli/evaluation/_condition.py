@@ -14,14 +14,14 @@ from cellflow_cli.evaluation._job import Job
 from cellflow_cli.evaluation._lines import DECODED
 from cellflow_cli.evaluation.align import Aligned
 from cellflow_cli.evaluation.compute import compute
-from cellflow_cli.evaluation.floor import averaged, halves, some
+from cellflow_cli.evaluation.floor import averaged, deals, halves, replicated, some
 from cellflow_cli.metrics import Comparison, MetricValue
 
 _NONE_LEFT = "all measured cells are compared, none are left for a floor"
 
 
 class _Split(NamedTuple):
-    """Rows of the truth: the target, and the other half, if any are left."""
+    """Rows of the truth: the target, and the other half or side, if any are left."""
 
     target: np.ndarray
     other: np.ndarray | None
@@ -31,6 +31,7 @@ def condition_records(pair: Aligned, job: Job) -> list[tuple[Any, ...]]:
     """Lines of the table of scores, with the standard error of the floor as last entry."""
     n_measured = len(pair.target) if job.all_cells else len(pair.target) // 2
     n = min(n_measured, job.max_cells, len(pair.predicted), len(pair.control) or len(pair.predicted))
+    n, between = _between(pair, n, job)
     splits = _splits(pair, n, job)
     target, other = job.files.of_truth(splits[0].target), _other(splits[0], job)
     rows = _rows(pair, n, other, job) | audit_cells(pair, other, job)
@@ -41,7 +42,16 @@ def condition_records(pair: Aligned, job: Job) -> list[tuple[Any, ...]]:
     found = []
     for row, of_row in values.items():
         found += _lines(pair, row, n, {k: (v, math.nan) for k, v in of_row.items()})
-    return found + _lines(pair, "floor", n, _floor(floor, splits[1:], pair, job))
+    return found + _lines(pair, "floor", n, _floor(floor, splits[1:], between, pair, job))
+
+
+def _between(pair: Aligned, n: int, job: Job) -> tuple[int, list[_Split]]:
+    """Cells on either side for all rows, and divisions of whole replicates for the floor, if any."""
+    if job.all_cells or not n:
+        return n, []
+    draw = job.stream(pair.name, pair.condition.label, "replicates")
+    n, sides = deals(job.replicates(pair), n, job.floor_splits, draw)
+    return n, [_Split(*side) for side in sides]
 
 
 def _splits(pair: Aligned, n: int, job: Job) -> list[_Split]:
@@ -98,13 +108,18 @@ def _baseline_cells(name: str, pair: Aligned, n: int, job: Job) -> Cells | str:
 
 
 def _floor(
-    first: dict[str, MetricValue], further: list[_Split], pair: Aligned, job: Job
+    first: dict[str, MetricValue], further: list[_Split], between: list[_Split], pair: Aligned, job: Job
 ) -> dict[str, tuple[MetricValue, float]]:
     """Mean over splits and its standard error for each metric; the first split is that of all rows."""
-    values = [first]
-    for split in further:
-        values.append(_values(_other(split, job), job.files.of_truth(split.target), pair, job))
-    return {metric: averaged([v[metric] for v in values]) for metric in job.metrics}
+    random = [first, *(_of_split(split, pair, job) for split in further)]
+    if not between:
+        return {metric: averaged([v[metric] for v in random]) for metric in job.metrics}
+    dealt = [_of_split(split, pair, job) for split in between]
+    return {m: replicated([v[m] for v in random], [v[m] for v in dealt]) for m in job.metrics}
+
+
+def _of_split(split: _Split, pair: Aligned, job: Job) -> dict[str, MetricValue]:
+    return _values(_other(split, job), job.files.of_truth(split.target), pair, job)
 
 
 def _values(cells: Cells | str, target: Cells, pair: Aligned, job: Job) -> dict[str, MetricValue]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cellflow_cli import rng
 from cellflow_cli.baselines import Summaries
-from cellflow_cli.data.columns import labels
+from cellflow_cli.data.columns import distinct, is_missing, labels
 from cellflow_cli.definitions import find
 from cellflow_cli.evaluation._cells import Cells, Files
 from cellflow_cli.evaluation.align import Aligned
@@ -80,6 +80,7 @@ class Job:
         pairs: All conditions, sorted by sample.
         others: Rows of the truth of measured conditions that were not predicted, by sample and condition.
         cell_type_key: Column of obs with the cell type, if the training data had one.
+        batch_key: Column of the truth with the technical replicate; None if there is none.
         summaries: Of the training populations.
         scale: Flow features are divided by it, shape [d]; None leaves them as they are.
         metrics: Names.
@@ -88,7 +89,7 @@ class Job:
         further: Further predictions of the cells that the model's row is made of, by row.
         max_cells: Most cells on either side.
         all_cells: Whether all measured cells are compared, which leaves no floor.
-        floor_splits: How many random splits the floor is the mean of.
+        floor_splits: How many random splits, or divisions of replicates, the floor is the mean of.
         seed: For the subsamples.
     """
 
@@ -96,6 +97,7 @@ class Job:
     pairs: tuple[Aligned, ...]
     others: Mapping[tuple[tuple[str, ...], Condition], np.ndarray]
     cell_type_key: str | None
+    batch_key: str | None
     summaries: Summaries
     scale: Float[Tensor, " d"] | None
     metrics: tuple[str, ...]
@@ -126,6 +128,15 @@ class Job:
                 self._samples.clear()  # pairs come sorted by sample: one sample in memory is enough
             self._samples[key] = self._read(pair)
         return self._samples[key]
+
+    def replicates(self, pair: Aligned) -> list[np.ndarray]:
+        """Rows of the truth of each replicate of a measured population; cells without a label are in none."""
+        if self.batch_key is None:
+            return []
+        column = self.files.truth.obs[self.batch_key].iloc[pair.target]
+        known = ~is_missing(column)
+        names, rows = labels(column)[known], pair.target[known]
+        return [rows[names == name] for name in distinct(names)]
 
     def _read(self, pair: Aligned) -> SampleCells:
         rows = some(pair.control, self.max_cells, self.stream(pair.name, "control"))

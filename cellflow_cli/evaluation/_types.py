@@ -14,10 +14,10 @@ from cellflow_cli.evaluation._condition import condition_records
 from cellflow_cli.evaluation._job import Job
 from cellflow_cli.evaluation._lines import DECODED
 from cellflow_cli.evaluation.align import Aligned
+from cellflow_cli.evaluation.floor import FEWEST_CELLS
 
 METRICS = ("energy", "mmd-median", "r2-delta", "r2-mean", "variance-ratio")
 """Metrics that types are scored with, as far as they are asked for: exact transport would take too long."""
-FEWEST_CELLS = 10
 
 
 def why_no_types(files: Files, key: str | None) -> str:

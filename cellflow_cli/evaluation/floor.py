@@ -1,4 +1,4 @@
-"""The noise floor: how well one half of the measured cells predicts the other half."""
+"""The noise floor: how well one half of the measured cells predicts the other, or replicates others."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,14 @@ import numpy as np
 import torch
 
 from cellflow_cli.metrics import MetricValue
+
+BETWEEN = "between replicates"
+"""Remark of a value of the floor that is not between random halves."""
+
+FEWEST_CELLS = 10
+"""Cells a side that a cell type needs, and below which replicates do not lower their number."""
+
+_ORDERS = 200  # of replicates; up to five of them, every division is all but certain to be among them
 
 
 def halves(rows: np.ndarray, n: int, rng: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -32,6 +40,48 @@ def some(rows: np.ndarray, n: int, rng: torch.Generator) -> np.ndarray:
     return rows[torch.randperm(len(rows), generator=rng).numpy()[:n]]
 
 
+def deals(
+    replicates: Sequence[np.ndarray], n: int, splits: int, rng: torch.Generator
+) -> tuple[int, list[tuple[np.ndarray, np.ndarray]]]:
+    """Divisions of whole replicates into two sides, and n cells of each side.
+
+    Replicates are put in random order and cut where the smaller side has most cells, so that sides of
+    equal replicates hold equally many of them. Orders that give n cells on either side count; where none
+    does, n is lowered to what the best can give, but to no less than half and to no less than
+    `FEWEST_CELLS`. The sides change roles from one division to the next.
+
+    With two replicates there is one division: all deals are then of it, and differ in the cells drawn.
+
+    Args:
+        replicates: Positions of the measured cells of each replicate.
+        n: Cells asked for on either side.
+        splits: Number of divisions; they may repeat.
+        rng: Draws orders and cells.
+
+    Returns:
+        n: Cells on either side.
+        sides: Positions of both sides, each of shape [n]; empty where replicates cannot be divided so.
+    """
+    if len(replicates) < 2:
+        return n, []
+    sizes = np.array([len(rows) for rows in replicates])
+    orders = np.stack([torch.randperm(len(sizes), generator=rng).numpy() for _ in range(_ORDERS)])
+    first = sizes[orders].cumsum(axis=1)[:, :-1]
+    smaller = np.minimum(first, sizes.sum() - first)
+    most = int(smaller.max())
+    if most < n and most < max(n / 2, FEWEST_CELLS):
+        return n, []
+    n = min(n, most)
+    usable = np.flatnonzero(smaller.max(axis=1) >= n)
+    sides = []
+    for i in range(splits):
+        at = usable[i % len(usable)]
+        parts = np.split(orders[at], [smaller[at].argmax() + 1])
+        target, other = (some(np.concatenate([replicates[j] for j in part]), n, rng) for part in parts)
+        sides.append((other, target) if i % 2 else (target, other))
+    return n, sides
+
+
 def averaged(values: Sequence[MetricValue]) -> tuple[MetricValue, float]:
     """Mean of one metric over several splits into halves, and its standard error.
 
@@ -54,3 +104,44 @@ def averaged(values: Sequence[MetricValue]) -> tuple[MetricValue, float]:
         return values[0], math.nan
     se = float(np.std(numbers, ddof=1)) / math.sqrt(len(numbers)) if len(numbers) > 1 else math.nan
     return MetricValue(float(np.mean(numbers)), values[0].reason), se
+
+
+def replicated(random: Sequence[MetricValue], between: Sequence[MetricValue]) -> tuple[MetricValue, float]:
+    """Mean of one metric over divisions of whole replicates, and a standard error that is safe to rest on.
+
+    Few replicates have few divisions (two have one), so the spread between divisions understates what
+    other replicates would change, and may be zero. The larger of its error and of that of random halves
+    stands, which holds at least the noise of n cells; what replicates add to the error is not in it.
+
+    Args:
+        random: The metric of each split into random halves, the first that of all rows.
+        between: The metric of each division; those without a value are left out.
+
+    Returns:
+        value: With the remark `BETWEEN`; or the reason why the first half has none.
+        se: NaN below two values of both.
+    """
+    half, least = averaged(random)
+    if half.value is None:
+        return half, least
+    mean, se = averaged(sorted(between, key=lambda v: v.value is None))
+    if mean.value is None:
+        return mean, least
+    return MetricValue(mean.value, "; ".join(filter(None, [mean.reason, BETWEEN]))), float(np.fmax(se, least))
+
+
+def replicate_remark(key: str, n_between: int, n_conditions: int, in_truth: bool) -> str:
+    """A sentence on what the floor is between, where the model was told the replicates."""
+    column = f'`obs["{key}"]`'
+    if not in_truth:
+        return (
+            f"The truth has no column {column}, so the floor is between random halves and does not hold what "
+            "replicates differ by."
+        )
+    if not n_between:
+        return (
+            f"The floor is between random halves: no population has replicates ({column}) that can be "
+            "divided into two sides of enough cells."
+        )
+    rest = "" if n_between == n_conditions else ", of the others between random halves"
+    return f"The floor of {n_between} of {n_conditions} populations is between replicates ({column}){rest}."

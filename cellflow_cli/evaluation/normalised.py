@@ -1,4 +1,4 @@
-"""Scores on a common scale: zero is doing nothing, one is as good as replicates of the truth."""
+"""Scores on a common scale: zero is doing nothing, one is as good as the floor."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,6 +29,8 @@ def normalised(
     them. The squared standard error of the distance of both, in one group, is
 
         mean over conditions of s^2 / c + mean over conditions of k s^2
+
+    Between replicates s is no smaller than of random halves (see `floor.replicated`).
 
     Args:
         lines: Scores, with the standard error of the floor over its splits.

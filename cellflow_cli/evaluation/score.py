@@ -20,6 +20,7 @@ from cellflow_cli.evaluation._job import Further, Job
 from cellflow_cli.evaluation._types import typed_job, typed_records, why_no_types
 from cellflow_cli.evaluation.align import Alignment, align
 from cellflow_cli.evaluation.by_type import NOT_ASKED, TypeScores
+from cellflow_cli.evaluation.floor import BETWEEN, replicate_remark
 from cellflow_cli.evaluation.provenance import Provenance, read_provenance
 from cellflow_cli.evaluation.scores import Scores
 
@@ -56,8 +57,11 @@ def score(
     same target and the same number of cells: half of the measured cells, at most `max_cells` and
     at most as many as were predicted. The floor is the other half of the measured cells as
     prediction, the mean over several random splits of which the first gives the target of all
-    other rows. Where the flow lives on components there is a row `truth-decoded`: that other half
-    sent through the decoder. Subsamples are drawn from the seed, the sample and the condition.
+    other rows. Where the model was told technical replicates (`batch_key`), the truth has that column
+    and a population has two or more of them that can give enough cells, its floor is the mean over
+    random divisions of whole replicates (see `deals`), since halves of the same replicates differ by
+    less than replicates do. Where the flow lives on components there is a row `truth-decoded`: the
+    other half sent through the decoder. Subsamples are drawn from the seed, the sample and the condition.
 
     Args:
         predicted: Output of `cellflow predict`; reads X, `obsm["X_pca"]`, obs and `uns["cellflow"]`.
@@ -70,7 +74,8 @@ def score(
         max_cells: Most cells on either side of a comparison.
         all_cells: Hold against all measured cells and not against half of them, as published tables
             often do; then no cells are left for the floor.
-        floor_splits: Random splits that the floor is the mean of; each costs as much as one more row.
+        floor_splits: Random splits that the floor is the mean of; each costs as much as one more row, with
+            replicates as much as two.
         further: Rows of further predictions of the same cells, such as those of `model.Ablation`.
         audit: Score degenerate predictors, too (room `audit`), which no metric should prefer.
         cell_types: Score each cell type by itself, too, with the metrics of `_types.METRICS`, if the
@@ -95,6 +100,7 @@ def score(
         raise DataError(f"Expected a transform in the prediction, found none. {_NAME_MODEL}")
     summaries = _fitting(summaries or provenance.summaries, transform)
     alignment = align(predicted.obs, truth.obs, provenance.spec)
+    batch_key = None if all_cells else provenance.spec.batch_key
     device = device or torch.device("cpu")
     scaled = transform.kind != "pca" if scale is None else scale
     job = Job(
@@ -102,6 +108,7 @@ def score(
         pairs=alignment.pairs,
         others=alignment.others,
         cell_type_key=provenance.spec.cell_type_key,
+        batch_key=batch_key if batch_key in truth.obs else None,
         summaries=summaries,
         scale=_scale(transform, summaries, device) if scaled else None,
         metrics=names,
@@ -127,6 +134,7 @@ def score(
     if on_progress:
         on_progress(len(alignment.pairs), len(alignment.pairs), "")
     table = pd.DataFrame(records, columns=[*Scores.COLUMNS, "se"])
+    replicates, told = _replicates(batch_key, table, batch_key in truth.obs)
     return Scores(
         table=table,
         by_type=TypeScores(
@@ -136,11 +144,15 @@ def score(
         ),
         metrics=names,
         baselines=rivals,
-        settings={**_settings(job, provenance), "definitions": list(dict.fromkeys(definitions))},
+        settings={
+            **_settings(job, provenance),
+            "definitions": list(dict.fromkeys(definitions)),
+            "replicates": replicates,
+        },
         only_predicted=alignment.only_predicted,
         only_truth=alignment.only_truth,
         seen_in_training=seen,
-        warnings=(*provenance.warnings, *_warnings(summaries, alignment, seen), *_small(table)),
+        warnings=(*provenance.warnings, *_warnings(summaries, alignment, seen), *_small(table), *told),
     )
 
 
@@ -238,6 +250,19 @@ def _small(table: pd.DataFrame) -> list[str]:
         f"{len(few)} populations are compared on fewer than {FEW_CELLS} cells a side, so that their scores "
         f"are noisy; means count them like the others: {which}."
     ]
+
+
+def _replicates(
+    key: str | None, table: pd.DataFrame, in_truth: bool
+) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """In how many of the populations the floor is between replicates, and the sentence that says so."""
+    if key is None:
+        return None, ()
+    population = ["sample", "treatment", "dose"]
+    between = table[(table["row"] == "floor") & table["reason"].str.endswith(BETWEEN)]
+    n, total = len(between.drop_duplicates(population)), len(table.drop_duplicates(population))
+    counts = {"key": key, "n_between": n, "n_conditions": total}
+    return counts, (replicate_remark(key, n, total, in_truth),)
 
 
 def _settings(job: Job, provenance: Provenance) -> dict[str, Any]:

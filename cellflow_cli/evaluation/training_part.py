@@ -41,7 +41,7 @@ def training_part(adata: anndata.AnnData, spec: DataSpec, seed: int) -> Training
     Raises:
         ConfigError, DataError: As `population_table`, `split_groups` and `fit_features`.
     """
-    table = population_table(adata.obs, replace(spec, drop_small=True, drop_unpaired=True))
+    table = population_table(adata.obs, replace(spec, drop_small=True, drop_unpaired=True, batch_key=None))
     split = split_groups(adata.obs, spec, table, seed)
     groups = {treated.group for treated in table.treated} & {*split.train, *split.val}
     rows = table.rows_of(groups)

@@ -138,7 +138,7 @@ def _tiles(story: Story) -> list[Tile]:
     ]
     floor = rows["floor"][metric]["mean"]
     if floor is not None:
-        found.append(Tile("Noise floor", number(floor), "replicates of the measured cells"))
+        found.append(Tile("Noise floor", number(floor), "other measured cells of the population"))
     share = story.summary["normalised"]["model"][metric]["value"]
     if share is not None:
         found.append(Tile("Way to the floor", percent(share), "0 % is doing nothing"))

@@ -112,15 +112,24 @@ def settings_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(("Features", f"{what}; {settings.get('n_genes', '?')} genes or markers, unscaled."))
     splits = settings.get("floor_splits")
     if splits:
-        lines.append(
-            ("Floor", f"Mean over {counted(splits, 'random split')} of the measured cells into halves.")
-        )
+        lines.append(("Floor", _floor(settings, splits)))
     lines.append(("Means", "Over the populations of a group, then over groups: every group weighs the same."))
     lines.append(("Precision", "Metrics in float64; cells in float32."))
     lines.append(("Seed", f"{settings.get('seed', '?')}, for every subsample and bootstrap draw."))
     facts = settings.get("prediction", {})
     told = {"Model": "model_id", "Method": "method", "cellflow": "version"}
     return lines + [(title, str(facts[key])) for title, key in told.items() if facts.get(key) is not None]
+
+
+def _floor(settings: Mapping[str, Any], splits: int) -> str:
+    halves = f"over {counted(splits, 'random split')} of the measured cells into halves"
+    known = settings.get("replicates")
+    if not known or not known["n_between"]:
+        return f"Mean {halves}."
+    between, total = known["n_between"], known["n_conditions"]
+    sides = f'{counted(splits, "division")} of whole replicates (`obs["{known["key"]}"]`) to two sides'
+    rest = "" if between == total else f" in {between} of {total} populations, {halves} in the others"
+    return f"Mean over {sides}{rest}."
 
 
 def _card(name: str, entry: Mapping[str, Any], summary: Mapping[str, Any], inputs: Inputs) -> MetricCard:

@@ -39,7 +39,7 @@ def scores_figure(scores: Scores, summary: Mapping[str, Any], metric: str) -> Dr
     caption = (
         f"Grey: {counted(n, 'group')}, each the mean over its populations. Coloured: mean over groups; "
         "circle, the model; square, a baseline; diamond, the floor or another row of measured cells. "
-        "Dashed line: the noise floor, what replicates of the measured cells achieve."
+        "Dashed line: the noise floor, what other measured cells of the population achieve."
     )
     return Drawn("scores", f"The {metric_title(metric)} of every row", caption, figure)
 

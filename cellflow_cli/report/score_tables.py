@@ -15,7 +15,7 @@ from cellflow_cli.types import Condition
 
 ROWS = {
     "model": "The prediction",
-    "floor": "The other half of the measured cells as prediction: what replicates achieve",
+    "floor": "Other measured cells of the same population as prediction",
     "truth-decoded": "The other half of the measured cells sent through the decoder",
 }
 _BEST = {"low": "low", "high": "high", "one": "1"}
@@ -97,7 +97,7 @@ def normalised_table(scores: Scores, summary: Mapping[str, Any]) -> Table:
     )
     return Table(
         name="normalised",
-        caption="Normalised score: 0 is doing nothing, 1 is as good as replicates; not clipped",
+        caption="Normalised score: 0 is doing nothing, 1 is as good as the floor; not clipped",
         columns=heads,
         lines=lines,
         notes=tuple(why),

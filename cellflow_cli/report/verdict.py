@@ -239,17 +239,17 @@ def _absent(summary: Mapping[str, Any], rivals: list[Rival]) -> list[str]:
 
 
 def _reach(summary: Mapping[str, Any], metric: str, best: Rival) -> list[str]:
-    """How far the model goes from doing nothing to what replicate measurements achieve."""
+    """How far the model goes from doing nothing to what other measured cells achieve."""
     model = summary["normalised"].get("model", {}).get(metric, {})
     rival = summary["normalised"].get(best.name, {}).get(metric, {})
     if model.get("value") is not None:
-        text = "From doing nothing (0 %) to replicate measurements of the same population (100 %) the model "
-        text += f"covers {percent(model['value'])}"
+        text = "From doing nothing (0 %) to what other measured cells of the population achieve (100 %) "
+        text += f"the model covers {percent(model['value'])}"
         if rival.get("value") is not None:
             text += f" of the way, {best.label} {percent(rival['value'])}"
         return [f"{text}."]
     if model.get("reason", "").startswith("null ("):
-        return [f"Doing nothing scores like replicate measurements: {model['reason']}."]
+        return [f"Doing nothing scores like other measured cells of the population: {model['reason']}."]
     return []
 
 

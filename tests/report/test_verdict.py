@@ -231,4 +231,4 @@ def test_no_effect_is_said():
     scores = make_scores(identity=0.0, mean_shift=0.1)
     table = scores.table
     table.loc[table["row"] == "floor", "value"] = table.loc[table["row"] == "identity", "value"].to_numpy()
-    assert "Doing nothing scores like replicate measurements: null" in verdict_of(scores).text
+    assert "Doing nothing scores like other measured cells of the population: null" in verdict_of(scores).text
