@@ -91,7 +91,8 @@ class Study:
 
         Raises:
             OutputError: If the folder holds other things than a comparison, which its tables would replace.
-            ConfigError: If a finished job had other settings: results of two kinds never share a table.
+            ConfigError: If a finished job was trained otherwise: results of two kinds never share a table.
+                One that was only scored otherwise is scored again.
         """
         if self.folder.is_dir() and not (self.folder / JOBS).is_dir() and any(self.folder.iterdir()):
             raise OutputError(
@@ -101,9 +102,13 @@ class Study:
         left = []
         for job in self.jobs():
             facts = finished(job.folder)
-            if facts is None or (job.rivals and facts["fingerprint"] == job.fingerprint()):
+            if facts is None:
                 left.append(job)
-            elif facts["fingerprint"] != job.fingerprint():
+            elif facts["fingerprint"] == job.fingerprint():
+                left += [job] if job.rivals else []
+            elif job.is_trained(facts):
+                left.append(job)
+            else:
                 raise ConfigError(
                     f"Expected the settings of the job `{job.folder}`, found others: "
                     f"{_difference(facts['settings'], job.settings())}. Choose another `--output`, another "
@@ -120,7 +125,7 @@ class Study:
         """
         tables = []
         for job in self.jobs():
-            if finished(job.folder):
+            if _facts(job):
                 table = _read_scores(job.folder / SCORES_FILE)
                 own = table[table["row"] == "model"]
                 tables.append(own.assign(row=job.arm.name, fold=job.fold.name, seed=float(job.seed)))
@@ -137,7 +142,7 @@ class Study:
         """For each finished job its arm, fold, seed, steps, parameters and seconds."""
         found = []
         for job in self.jobs():
-            if facts := finished(job.folder):
+            if facts := _facts(job):
                 seconds, cells = facts["seconds"], facts["cells_predicted"]
                 found.append(
                     {
@@ -269,6 +274,12 @@ def _result(job: Job) -> dict[str, Any] | CellflowError:
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _facts(job: Job) -> dict[str, Any] | None:
+    """What the folder says of the job if it is done, and scored as this study scores."""
+    facts = finished(job.folder)
+    return facts if facts and facts["fingerprint"] == job.fingerprint() else None
 
 
 def _read_scores(file: Path) -> pd.DataFrame:

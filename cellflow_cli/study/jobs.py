@@ -91,6 +91,10 @@ class Job:
         """All that the scores of the rows that need no model depend on."""
         return of_rivals(self.settings())
 
+    def is_trained(self, facts: Mapping[str, Any]) -> bool:
+        """Whether a finished job has the model that this one would train, however it was scored."""
+        return _of_model(facts["settings"]) == _of_model(self.settings())
+
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits of the settings."""
         text = json.dumps(self.settings(), sort_keys=True)
@@ -103,10 +107,14 @@ def of_rivals(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "data_spec": settings["config"]["data"]}
 
 
+def _of_model(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name != "measure"}
+
+
 def run_job(job: Job) -> dict[str, Any]:
     """Do the job and write its folder: `job.json`, `scores.csv` and the model.
 
-    A job that is finished is predicted and scored again with the model that it has.
+    Where the folder has the model of a job that is finished, that one is predicted and scored with.
 
     Returns:
         The content of `job.json`.
@@ -119,7 +127,7 @@ def run_job(job: Job) -> dict[str, Any]:
     if populations.dropped:  # what is left out of training is left out of scores too
         adata = adata[populations.rows_of(populations.groups)].copy()
     config, before = job.arm.config, finished(job.folder)
-    if before is not None and before["fingerprint"] == job.fingerprint():
+    if before is not None and job.is_trained(before):
         model = load(job.folder / MODEL_FOLDER, device=job.device)
     else:
         model = train(

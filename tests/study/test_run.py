@@ -76,8 +76,9 @@ def test_a_type_of_a_held_out_group_alone_stops_nothing(study, tmp_path):
     adata.write_h5ad(tmp_path / "typed.h5ad")
     first = study.folds[0]
     fold = replace(first, spec=replace(first.spec, cell_type_key="kind"))
-    run(replace(study, data=(tmp_path / "typed.h5ad",), folds=(fold,)), 1)
-    scores = study.scores()
+    typed = replace(study, data=(tmp_path / "typed.h5ad",), folds=(fold,))
+    run(typed, 1)
+    scores = typed.scores()
     lines = scores[scores["row"].isin(["fm", "mfm"]) & (scores["group"] == "P1")]
     assert len(lines) == 2 * 2
     assert lines["value"].notna().all()
@@ -164,12 +165,30 @@ def _lives(pid):
 
 def test_other_settings_never_share_a_table(only_fm):
     run(only_fm, 1)
-    other = replace(only_fm, measure=Measure(metrics=("w2",)))
-    with pytest.raises(ConfigError, match="measure.metrics was .*energy.* and is .*w2"):
-        run(other, 1)
+    longer = replace(only_fm.arms[0].config, training=replace(only_fm.arms[0].config.training, steps=5))
+    with pytest.raises(ConfigError, match=r"config.training.steps was 4 and is 5"):
+        run(replace(only_fm, arms=(replace(only_fm.arms[0], config=longer),)), 1)
     changed = replace(only_fm, data_hashes=("0" * 8,))
     with pytest.raises(ConfigError, match="data was"):
         run(changed, 1)
+
+
+def test_another_metric_is_scored_without_training_again(study, only_fm, monkeypatch):
+    run(study, 1)
+    before = study.scores()
+    monkeypatch.setattr("cellflow_cli.study.jobs.train", lambda *_, **__: pytest.fail("trained again"))
+    both = replace(study, measure=Measure(metrics=("energy", "w2")))
+    assert both.scores().empty
+    run(both, 1)
+    after = both.scores()
+    assert set(after["metric"]) == {"energy", "w2"}
+    assert {"identity", "floor"} <= set(after["row"])
+    keys = ["row", "fold", "sample", "treatment"]
+    pd.testing.assert_frame_equal(
+        after[after["metric"] == "energy"].sort_values(keys).reset_index(drop=True),
+        before.sort_values(keys).reset_index(drop=True),
+    )
+    assert not both.pending()
 
 
 def test_a_folder_of_other_things_is_left_alone(only_fm):
