@@ -33,7 +33,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="MODEL",
-            help="Model folder that made PRED: for all baselines, and whether the population matters.",
+            help="Model folder that made PRED: for all baselines, whether the population matters, and paths.",
             rich_help_panel=opt.INPUT,
         ),
     ] = None,
@@ -132,7 +132,7 @@ def evaluate(
     if page:
         console.say("Drawing the page")
         made = _page(
-            scores, prediction, measured, stored, (predicted, truth, model), seed, other.words(options)
+            scores, prediction, measured, trained, (predicted, truth, model), seed, other.words(options)
         )
     scores.save(output, force, made, FILES)
     summary = scores.summary()
@@ -152,7 +152,7 @@ def _page(
     scores: "Scores",
     prediction: Any,
     measured: Any,
-    stored: dict[str, Any],
+    trained: "Model | None",
     paths: tuple[Path, Path, Path | None],
     seed: int,
     options: tuple[str, ...],
@@ -160,14 +160,21 @@ def _page(
     """The page and its figures."""
     from cellflow_cli.report.card import Inputs
     from cellflow_cli.report.page import files
+    from cellflow_cli.report.paths import Flows, read_flows
     from cellflow_cli.report.pictures import read_pictures
     from cellflow_cli.report.split import read_split
 
     predicted, truth, model = paths
+    pictures = read_pictures(
+        prediction, measured, transform=trained.transform if trained else None, seed=seed
+    )
+    flows = read_flows(scores, pictures, trained, prediction, measured, seed=seed) if trained else Flows()
     return files(
         scores,
-        read_pictures(prediction, measured, transform=stored.get("transform"), seed=seed),
-        read_split(prediction, measured, summaries=stored.get("summaries")),
+        pictures,
+        read_split(prediction, measured, summaries=trained.summaries if trained else None),
+        flows=flows.populations,
+        no_flows=flows.reason,
         inputs=Inputs(
             predicted=str(predicted), truth=str(truth), model=str(model) if model else None, options=options
         ),

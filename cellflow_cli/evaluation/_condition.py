@@ -15,6 +15,7 @@ from cellflow_cli.evaluation._lines import DECODED
 from cellflow_cli.evaluation.align import Aligned
 from cellflow_cli.evaluation.compute import compute
 from cellflow_cli.evaluation.floor import averaged, deals, halves, replicated, some
+from cellflow_cli.evaluation.out_of_range import NAME, share_outside
 from cellflow_cli.metrics import Comparison, MetricValue
 
 _NONE_LEFT = "all measured cells are compared, none are left for a floor"
@@ -27,8 +28,20 @@ class _Split(NamedTuple):
     other: np.ndarray | None
 
 
-def condition_records(pair: Aligned, job: Job) -> list[tuple[Any, ...]]:
-    """Lines of the table of scores, with the standard error of the floor as last entry."""
+class Records(NamedTuple):
+    """Lines of one condition, with the standard error of the floor as last entry.
+
+    Attributes:
+        scores: Every metric of every row.
+        outside: Share of the values out of range of the model, `truth-decoded` and the floor.
+    """
+
+    scores: list[tuple[Any, ...]]
+    outside: list[tuple[Any, ...]]
+
+
+def condition_records(pair: Aligned, job: Job) -> Records:
+    """Everything that is scored of one condition."""
     n_measured = len(pair.target) if job.all_cells else len(pair.target) // 2
     n = min(n_measured, job.max_cells, len(pair.predicted), len(pair.control) or len(pair.predicted))
     n, between = _between(pair, n, job)
@@ -42,7 +55,8 @@ def condition_records(pair: Aligned, job: Job) -> list[tuple[Any, ...]]:
     found = []
     for row, of_row in values.items():
         found += _lines(pair, row, n, {k: (v, math.nan) for k, v in of_row.items()})
-    return found + _lines(pair, "floor", n, _floor(floor, splits[1:], between, pair, job))
+    found += _lines(pair, "floor", n, _floor(floor, splits[1:], between, pair, job))
+    return Records(found, _outside({**rows, "floor": other}, target, pair, n, job))
 
 
 def _between(pair: Aligned, n: int, job: Job) -> tuple[int, list[_Split]]:
@@ -52,6 +66,20 @@ def _between(pair: Aligned, n: int, job: Job) -> tuple[int, list[_Split]]:
     draw = job.stream(pair.name, pair.condition.label, "replicates")
     n, sides = deals(job.replicates(pair), n, job.floor_splits, draw)
     return n, [_Split(*side) for side in sides]
+
+
+def _outside(
+    rows: dict[str, Cells | str], target: Cells, pair: Aligned, n: int, job: Job
+) -> list[tuple[Any, ...]]:
+    """Values outside the range of the controls of the sample and the target together."""
+    real = torch.cat([job.sample(pair).control.genes, target.genes])
+    found = []
+    for row in ("model", DECODED, "floor"):
+        if row in rows:
+            cells = rows[row]
+            share = MetricValue(None, cells) if isinstance(cells, str) else share_outside(cells.genes, real)
+            found += _lines(pair, row, n, {NAME: (share, math.nan)})
+    return found
 
 
 def _splits(pair: Aligned, n: int, job: Job) -> list[_Split]:

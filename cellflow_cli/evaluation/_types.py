@@ -61,7 +61,7 @@ def typed_records(pair: Aligned, job: Job) -> Iterator[tuple[Any, ...]]:
         counts = {role: len(found) for role, found in rows.items()}
         n = min(counts["target"] // (1 if job.all_cells else 2), counts["predicted"], counts["control"])
         yield from (
-            (name, *line) for line in (_too_few(part, n, counts, job) or condition_records(part, job))
+            (name, *line) for line in (_too_few(part, n, counts, job) or condition_records(part, job).scores)
         )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from cellflow_cli.evaluation._lines import DECODED, Lines
 from cellflow_cli.evaluation._summary import over_groups
+from cellflow_cli.evaluation.out_of_range import NAME
 from cellflow_cli.types import Condition
 
 BOUNDS = (0.5, 2.0)
@@ -15,7 +16,9 @@ MOST_OUTSIDE = 0.25
 """Share of the conditions that may be out of bounds: too narrow here and too wide there do not cancel."""
 
 
-def collapse(lines: Lines, fraction_clipped: float | None = None) -> dict[str, Any]:
+def collapse(
+    lines: Lines, fraction_clipped: float | None = None, outside: Lines | None = None
+) -> dict[str, Any]:
     """Variance of predicted over that of measured cells, and whether it is out of bounds.
 
     The alarm looks at the features of the flow, which no decoder has narrowed. The ratio over genes
@@ -25,6 +28,7 @@ def collapse(lines: Lines, fraction_clipped: float | None = None) -> dict[str, A
     Args:
         lines: Scores.
         fraction_clipped: Share of the predicted values that the decoder set to zero, if known.
+        outside: Share of the values out of range in each condition, if known (see `share_outside`).
 
     Returns:
         alarm: True where the model's mean ratio over groups is outside `bounds`, or the ratio of more
@@ -32,6 +36,7 @@ def collapse(lines: Lines, fraction_clipped: float | None = None) -> dict[str, A
         conditions: Conditions outside the bounds, with their ratio; n_conditions: of so many.
         ratios: For each metric the mean of the rows model, truth-decoded and floor.
         bounds, fraction_clipped: As they are.
+        out_of_range: Mean of `outside` over groups, for the rows that it has.
     """
     rows = [row for row in ("model", DECODED, "floor") if row in set(lines.table["row"])]
     metrics = [metric for metric in METRICS if metric in set(lines.table["metric"])]
@@ -43,6 +48,7 @@ def collapse(lines: Lines, fraction_clipped: float | None = None) -> dict[str, A
         "n_conditions": int(lines.of("model", METRICS[0])["value"].notna().sum()),
         "ratios": {metric: {row: means[row][metric]["mean"] for row in rows} for metric in metrics},
         "fraction_clipped": None if fraction_clipped is None else float(fraction_clipped),
+        "out_of_range": {} if outside is None else _out_of_range(outside),
     }
     ratio = found["ratios"].get(METRICS[0], {}).get("model")
     if ratio is None:
@@ -66,6 +72,11 @@ def how_far(collapse: Mapping[str, Any]) -> str:
     text = f"predicted cells have {ratio:.3g} times the variance of measured ones in the mean over groups"
     place = "within" if low <= ratio <= high else "outside"
     return f"{text}, {place} the bounds {low:g} and {high:g}; {outside} of {n} populations are outside"
+
+
+def _out_of_range(outside: Lines) -> dict[str, float | None]:
+    rows = list(dict.fromkeys(outside.table["row"]))
+    return {row: found[NAME]["mean"] for row, found in over_groups(outside, rows, [NAME]).items()}
 
 
 def _within(ratio: float) -> bool:

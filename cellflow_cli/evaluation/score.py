@@ -126,10 +126,13 @@ def score(
     no_types = why_no_types(job.files, job.cell_type_key) if cell_types else NOT_ASKED
     records: list[Any] = []
     of_types: list[Any] = []
+    outside: list[Any] = []
     for done, pair in enumerate(alignment.pairs):
         if on_progress:
             on_progress(done, len(alignment.pairs), f"{pair.name}, {pair.condition.label}")
-        records += condition_records(pair, job)
+        found = condition_records(pair, job)
+        records += found.scores
+        outside += found.outside
         of_types += [] if no_types else typed_records(pair, typed)
     if on_progress:
         on_progress(len(alignment.pairs), len(alignment.pairs), "")
@@ -142,6 +145,7 @@ def score(
             metrics=typed.metrics,
             reason=no_types,
         ),
+        out_of_range=pd.DataFrame(outside, columns=[*Scores.COLUMNS, "se"]),
         metrics=names,
         baselines=rivals,
         settings={

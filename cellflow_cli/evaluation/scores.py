@@ -40,6 +40,7 @@ class Scores:
         metrics: Names of the metrics.
         baselines: Names of the baselines.
         by_type: The same for each cell type by itself.
+        out_of_range: Share of the values out of range (see `share_outside`), as a table like `table`.
         settings: What the numbers depend on: cells, seed, scaling, features, the model.
         only_predicted: Predicted populations without measured cells.
         only_truth: Measured populations of predicted samples without prediction.
@@ -63,6 +64,7 @@ class Scores:
     metrics: tuple[str, ...]
     baselines: tuple[str, ...]
     by_type: TypeScores = field(default_factory=TypeScores)
+    out_of_range: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=Scores.COLUMNS))
     settings: dict[str, Any] = field(default_factory=dict)
     only_predicted: tuple[str, ...] = ()
     only_truth: tuple[str, ...] = ()
@@ -85,7 +87,8 @@ class Scores:
         types = self.by_type
         if not types.table.empty:
             types = replace(types, table=types.table[~types.table["group"].isin(seen)])
-        return replace(self, table=unseen, by_type=types, seen_in_training=())
+        outside = self.out_of_range[~self.out_of_range["group"].isin(seen)]
+        return replace(self, table=unseen, by_type=types, out_of_range=outside, seen_in_training=())
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -143,7 +146,11 @@ class Scores:
             ),
             "regimes": regimes(lines, self.rows, self.metrics),
             "ablation": ablation(lines, best, seed),
-            "collapse": collapse(lines, self.settings.get("prediction", {}).get("fraction_clipped")),
+            "collapse": collapse(
+                lines,
+                self.settings.get("prediction", {}).get("fraction_clipped"),
+                Lines(self.judged.out_of_range),
+            ),
             "audit": audit(lines, best),
             "cell_types": self.judged.by_type.summary(self.rows),
             "groups": by_group(lines, self.rows, self.metrics),

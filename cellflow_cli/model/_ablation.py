@@ -11,13 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cellflow_cli.data.blocks import dense
 from cellflow_cli.data.columns import labels
-from cellflow_cli.data.populations import PopulationRows
-from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import BundleError, MetricError
 from cellflow_cli.evaluation.ablation import AVERAGE, OTHER
 from cellflow_cli.evaluation.align import Aligned
+from cellflow_cli.model._controls import controls_of
 from cellflow_cli.model._told import label_of, training_controls, why_blind
 from cellflow_cli.prediction.transport import from_noise, prepare, start, transport
 from cellflow_cli.types import Population
@@ -55,7 +53,7 @@ class Ablation:
         at = next(i for i, p in enumerate(controls) if p.control[0] == pair.control[0])
         if len(controls) < 2:
             raise MetricError("there is no other sample to take a control population from")
-        return self.carried(pair, rows, [self._population(controls[at - 1])])
+        return self.carried(pair, rows, [controls_of(self.model, self.predicted, controls[at - 1])])
 
     def average(self, pair: Aligned, rows: np.ndarray, pairs: Sequence[Aligned]) -> Float[Tensor, "n d"]:
         """Told the average control population of the training part."""
@@ -82,7 +80,7 @@ class Ablation:
     def carried(self, pair: Aligned, rows: np.ndarray, instead: Sequence[Population]) -> Float[Tensor, "n d"]:
         """Cells of the prediction carried again, told `instead`; told nothing else, they are as predicted."""
         model: Any = self.model
-        population = self._population(pair)
+        population = controls_of(self.model, self.predicted, pair)
         begin = start(model.method, population, pair.condition, self.seed)
         begin = begin[torch.from_numpy(self._sources(pair, rows)).to(begin.device)]
         label = label_of(model, population)
@@ -102,24 +100,3 @@ class Ablation:
         if (found < 0).any():
             raise MetricError("the prediction does not hold the control cell of each predicted cell, by name")
         return found
-
-    def _population(self, pair: Aligned) -> Population:
-        spec, rows = self.model.config.data, pair.control
-        matched = [str(labels(self.predicted.obs[key].iloc[rows[:1]])[0]) for key in spec.sample_key]
-        found = PopulationRows(sample=tuple(matched), group=pair.group, rows=rows)
-        reader = PopulationReader(
-            adata=self.predicted,
-            spec=spec,
-            transform=self.model.transform,
-            vocabulary=self.model.vocabulary,
-            device=self.model.device,
-        )
-        is_pca = self.model.transform.kind == "pca"
-        cells = dense((self.predicted.obsm["X_pca"] if is_pca else self.predicted.X)[rows])
-        return Population(
-            sample=found.sample,
-            group=found.group,
-            cells=torch.as_tensor(np.asarray(cells, dtype=np.float32), device=self.model.device),
-            node_features=reader.node_features(found),
-            covariates=reader.covariates(found),
-        )

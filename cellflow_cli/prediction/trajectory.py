@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellflow_cli.flow.ode import SolverConfig
@@ -21,8 +21,9 @@ def trajectory(
     times: Sequence[float],
     seed: int = 0,
     label: int = -1,
+    kept: Int[Tensor, " k"] | None = None,
 ) -> list[Float[Tensor, "n d"]]:
-    """All cells of a control population at several flow times; the last of them, at 1, is the prediction.
+    """Cells of a control population at several flow times; the last of them, at 1, is the prediction.
 
     Args:
         method: A trained method.
@@ -32,7 +33,9 @@ def trajectory(
         times: Ascending, within [0, 1].
         seed: Seed of the prediction.
         label: Code of the sample if it was trained on, else -1.
+        kept: Positions of the cells that are followed; the method is told all of them. Default: all.
     """
     prepared = prepare(method, population, condition, seed, label)
     begin = start(method, population, condition, seed)
+    begin = begin if kept is None else begin[kept.to(begin.device)]
     return method.trajectory(begin, prepared.told, solver, times)

@@ -30,9 +30,9 @@ SECTIONS = (
     ("audit", "Audit"),
     ("card", "Metric card"),
 )
-_FLOWS = (
-    "The paths between control and predicted cells are drawn by `cellflow compare`, which keeps its models."
-)
+_FLOWS = "The paths between control and predicted cells are not drawn"
+_NO_MODEL = "they need the model that made the prediction; name its folder with `--model`"
+_OTHER_TOOL = "the prediction is of another tool, and its file does not tell how the cells got there"
 
 
 class Tile(NamedTuple):
@@ -49,6 +49,7 @@ class Alarm(NamedTuple):
     kind: str
     title: str
     text: str
+    out_of_range: str
     table: Table
     outside: Table | None
 
@@ -111,7 +112,15 @@ def cells(story: Story) -> dict[str, Any]:
             "unit": story.pictures.unit,
             "n_points": max(clouds),
         }
-    return {"cells": found, "flow_text": _FLOWS}
+    return {"cells": found, "flow_text": f"{_FLOWS}: {story.no_flows or _why_no_flows(story)}."}
+
+
+def _why_no_flows(story: Story) -> str:
+    return (
+        _OTHER_TOOL
+        if story.summary["settings"].get("prediction", {}).get("method") == "another tool"
+        else _NO_MODEL
+    )
 
 
 def cards(story: Story) -> dict[str, Any]:
@@ -196,13 +205,14 @@ def _notes(story: Story) -> list[str]:
 def _alarm(story: Story) -> Alarm:
     collapse = story.summary["collapse"]
     table, outside = tables.collapse_table(story.summary), tables.outside_table(story.summary)
-    clipped = tables.clipped_text(story.summary)
+    clipped, beyond = tables.clipped_text(story.summary), tables.range_text(story.summary)
     if collapse["alarm"] is None:
-        return Alarm("unknown", "Not known.", f"{collapse['reason']}. {clipped}".strip(), table, outside)
+        text = f"{collapse['reason']}. {clipped}".strip()
+        return Alarm("unknown", "Not known.", text, beyond, table, outside)
     found = how_far(collapse)
     text = f"{found[0].upper()}{found[1:]}. {clipped}".strip()
     title = "Alarm." if collapse["alarm"] else "No alarm."
-    return Alarm("on" if collapse["alarm"] else "off", title, text, table, outside)
+    return Alarm("on" if collapse["alarm"] else "off", title, text, beyond, table, outside)
 
 
 def _chosen(story: Story) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ class Story:
         pictures: Cells, if there are any.
         shown: Populations of the static figures.
         flows, times: Populations on their way.
+        no_flows: Why there are none, if the model was at hand.
         inputs: Names for commands.
     """
 
@@ -46,6 +47,7 @@ class Story:
     flows: Sequence[PopulationFlow]
     times: Sequence[float]
     inputs: Inputs
+    no_flows: str = ""
 
 
 def tell(
@@ -55,6 +57,7 @@ def tell(
     inputs: Inputs,
     flows: Sequence[PopulationFlow],
     times: Sequence[float],
+    no_flows: str = "",
 ) -> Story:
     """Everything the page is written from; the arguments are those of `page.files`."""
     everything, summary, known = scores, scores.summary(), split or split_of(scores.table)
@@ -64,14 +67,19 @@ def tell(
     scores = replace(scores.judged, metrics=ordered)
     summary = {**summary, "metrics": {name: summary["metrics"][name] for name in ordered}}
     verdict = judge(summary, known)
-    shown: Sequence[Picture] = ()
-    if pictures is not None:
-        shown = chosen(pictures, _ranks(scores, metric, summary), _N_SHOWN)
     return Story(
         scores=scores, everything=everything, summary=summary, split=known, verdict=verdict,
-        left_out=_left_out(summary), metric=metric, pictures=pictures, shown=shown, flows=flows,
-        times=times, inputs=inputs,
+        left_out=_left_out(summary), metric=metric, pictures=pictures,
+        shown=shown(everything, pictures) if pictures is not None else (), flows=flows, times=times,
+        inputs=inputs, no_flows=no_flows,
     )  # fmt: skip
+
+
+def shown(scores: Scores, pictures: Pictures) -> Sequence[Picture]:
+    """Populations of the static figures: the best, the median and the worst predicted one, or fewer."""
+    summary = scores.summary()
+    metric = headline(summary) or scores.metrics[0]
+    return chosen(pictures, _ranks(scores.judged, metric, summary), _N_SHOWN)
 
 
 def _left_out(summary: Mapping[str, Any]) -> str:

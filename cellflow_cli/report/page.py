@@ -24,10 +24,7 @@ FIGURES = ("scores", "differences", "effects", "embedding", "marginals", "change
 FILES = (PAGE, *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")))
 """Everything that `files` may return: with the table and the summary all that a report folder holds."""
 _TEMPLATES = "templates"
-_FLOWS_CAPTION = (
-    "From left to right: control cells, the cells on their way at several times, the measured cells; at "
-    "the last time the measured cells lie behind in grey."
-)
+_STRAIGHT = " This method learns where cells arrive and not how: they move on straight lines."
 
 
 def files(
@@ -38,6 +35,7 @@ def files(
     inputs: Inputs | None = None,
     flows: Sequence[PopulationFlow] = (),
     times: Sequence[float] = TIMES,
+    no_flows: str = "",
 ) -> dict[str, bytes]:
     """The page and its static figures as the bytes of files, by name.
 
@@ -48,12 +46,13 @@ def files(
         inputs: Names for the commands on the page.
         flows: Populations on their way, if the model was at hand.
         times: Flow times of `flows`.
+        no_flows: Why there are no `flows`, if the model was at hand.
 
     Returns:
         `report.html`, and `NAME.png` and `NAME.svg` for each static figure. The same scores give the
         same bytes.
     """
-    story = tell(scores, pictures, split, inputs or Inputs(), flows, times)
+    story = tell(scores, pictures, split, inputs or Inputs(), flows, times, no_flows)
     drawn = draw(story)
     found = {PAGE: render(story, drawn).encode("utf-8")}
     for one in (one for part in drawn.values() for one in part):
@@ -94,17 +93,27 @@ def draw(story: Story) -> dict[str, list[Drawn]]:
             figures.differences_figure(story.summary, story.metric),
             figures.effects_figure(story.scores, story.metric, story.verdict.baseline),
         ]
+    which = "The best, the median and the worst predicted population." if len(story.shown) == 3 else ""
     if story.pictures is not None and story.shown:
-        which = "The best, the median and the worst predicted population." if len(story.shown) == 3 else ""
         found["cell"] += [
             cell_figures.embedding_figure(story.pictures, story.shown, which),
             cell_figures.marginals_figure(story.shown, which),
             cell_figures.moves_figure(story.shown, which, story.pictures.unit),
         ]
     if story.flows:
-        figure = flow_figure(story.flows, story.times)
-        found["flow"].append(Drawn("flows", "How the model moves the cells", _FLOWS_CAPTION, figure))
+        figure, caption = flow_figure(story.flows, story.times), f"{which} {_flows_caption(story)}".strip()
+        found["flow"].append(Drawn("flows", "How the model moves the cells", caption, figure))
     return {part: [one for one in drawn if one is not None] for part, drawn in found.items()}
+
+
+def _flows_caption(story: Story) -> str:
+    n = max(len(cloud) for flow in story.flows for clouds in flow.flows.values() for cloud in clouds)
+    text = (
+        f"From left to right: control cells, the cells on their way at several times (at most {n:,}), the "
+        "measured cells; at the last time the measured cells lie behind in grey."
+    )
+    plane = " The axes are those of the pictures above." if story.pictures is not None else ""
+    return text + plane + (_STRAIGHT if any("cellot" in flow.flows for flow in story.flows) else "")
 
 
 def _source(name: str) -> str:

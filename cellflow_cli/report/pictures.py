@@ -59,12 +59,14 @@ class Pictures:
         basis: How the plane was found, in a sentence.
         unit: Space of the features that move, in words.
         populations: By sample and condition.
+        plane: What their points were projected with; None if that is not known.
     """
 
     axes: tuple[str, str]
     basis: str
     unit: str
     populations: tuple[Picture, ...]
+    plane: Plane | None = None
 
 
 class _Read(NamedTuple):
@@ -127,6 +129,7 @@ def read_pictures(
         basis=_basis(plane, transform),
         unit="log1p expression" if transform.expression_kind in ("counts", "log1p") else "units of the data",
         populations=tuple(_picture(population, plane) for population in found),
+        plane=plane,
     )
 
 

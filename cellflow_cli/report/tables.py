@@ -199,3 +199,22 @@ def clipped_text(summary: Mapping[str, Any]) -> str:
     if share == 0:
         return "No predicted value had to be clipped at zero."
     return f"The decoder set {percent(share)} of the predicted values to zero because they were negative."
+
+
+def range_text(summary: Mapping[str, Any]) -> str:
+    """A sentence on values outside the range of real cells; empty if they were not counted."""
+    shares = summary["collapse"]["out_of_range"]
+    if shares.get("model") is None:
+        return ""
+    beside = {"of the other measured cells": "floor", "of these through the decoder": "truth-decoded"}
+    others = [f"{what} {_small(shares[row])}" for what, row in beside.items() if shares.get(row) is not None]
+    return (
+        f"Out of range: {_small(shares['model'])} of the predicted values lie below the smallest or above "
+        "the largest value of their gene or marker among the control cells and the measured cells that "
+        f"metrics see{''.join(f'; {other}' for other in others)} (mean over groups)."
+    )
+
+
+def _small(share: float) -> str:
+    """A share in percent with two digits, since most of these are below one."""
+    return f"{number(100 * share, 2)} %"

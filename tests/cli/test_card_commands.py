@@ -99,6 +99,12 @@ def test_the_example_of_the_card_is_in_the_table(reported: Path) -> None:
     assert float(line["value"].iloc[0]) == pytest.approx(float(found[4]), rel=1e-5)
 
 
+def test_the_model_draws_its_paths(reported: Path) -> None:
+    page = (reported / "report" / "report.html").read_text("utf-8")
+    assert "How the model moves the cells" in page
+    assert {"flows.png", "flows.svg"} <= {path.name for path in (reported / "report").iterdir()}
+
+
 def test_the_model_tells_whether_the_population_matters(reported: Path) -> None:
     found = json.loads((reported / "report" / "summary.json").read_text("utf-8"))["ablation"]
     assert set(found["groups"]) == {"P4"}  # the model trained on P3

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cellflow_cli.report.flow_figure import PopulationFlow
 from cellflow_cli.report.page import PAGE, files
 from tests.report.conftest import make_pictures, make_scores
 
@@ -17,7 +18,12 @@ def opened(browser, tmp_path_factory):
     table = scores.table
     table.loc[table["metric"] == "w1", "value"] += 1
     path = tmp_path_factory.mktemp("page") / PAGE
-    path.write_bytes(files(scores, make_pictures(scores))[PAGE])
+    pictures = make_pictures(scores)
+    one = pictures.populations[0]
+    flow = PopulationFlow(
+        title=one.title, source=one.control, target=one.measured, flows={"mfm": [one.control, one.predicted]}
+    )
+    path.write_bytes(files(scores, pictures, flows=[flow], times=(0.0, 1.0))[PAGE])
     browser.screen(1280, 900)
     browser.command(
         "Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}]

@@ -186,6 +186,23 @@ def test_flows_are_drawn_if_given(scores):
     assert "How the model moves the cells" in found[PAGE].decode("utf-8")
 
 
+def test_without_flows_the_page_says_why(scores):
+    assert "are not drawn: they need the model that made the prediction" in text_of(scores)
+    foreign = replace(scores, settings={**scores.settings, "prediction": {"method": "another tool"}})
+    assert "are not drawn: the prediction is of another tool" in text_of(foreign)
+
+
+def test_values_out_of_range_are_told_beside_the_alarm(scores):
+    lines = scores.table[scores.table["row"].isin(["model", "floor"]) & (scores.table["metric"] == "w1")]
+    shares = lines["row"].map({"model": 0.153, "floor": 0.0042})
+    outside = lines.assign(metric="out-of-range", value=shares)
+    page = text_of(replace(scores, out_of_range=outside))
+    section = re.search(r'<section id="collapse">(.*?)</section>', page, re.DOTALL)[1]
+    assert "Out of range: 15 % of the predicted values" in section
+    assert "; of the other measured cells 0.42 % (mean over groups)" in section
+    assert "Out of range" not in text_of(scores)
+
+
 def test_groups_seen_in_training_are_left_out_of_the_verdict():
     gaps = np.array([-0.5] * 3 + [0.1] * 6)
     scores = replace(make_scores(groups=9, mean_shift=gaps), seen_in_training=("P0", "P1", "P2"))
