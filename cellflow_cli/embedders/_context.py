@@ -63,12 +63,12 @@ def check_cells(fewest: int, reference: int) -> None:
     """Whether a number of cells can be drawn.
 
     Raises:
-        ConfigError: If the fewest are none, or more than the most.
+        ConfigError: If it may be none.
     """
-    if not 1 <= fewest <= reference:
+    if min(fewest, reference) < 1:
         raise ConfigError(
-            f"Expected method.embedder.fewest_cells between 1 and reference_cells ({reference}), found "
-            f"{fewest}."
+            "Expected method.embedder.reference_cells and fewest_cells of at least 1, found "
+            f"{reference} and {fewest}."
         )
 
 

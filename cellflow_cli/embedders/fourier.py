@@ -29,7 +29,7 @@ class FourierConfig:
     embedding: int = field(default=8, metadata={"help": "Width of the vector beside it; 0: none."})
     reference_cells: int = field(default=1024, metadata={"help": "Cells of the population seen per step."})
     fewest_cells: int = field(
-        default=16, metadata={"help": "Fewest of them; the number is drawn anew per step."}
+        default=128, metadata={"help": "Fewest of them; the number is drawn anew per step."}
     )
 
     def __post_init__(self) -> None:

@@ -17,15 +17,16 @@ class KnnGraphConfig:
 
     k: int = field(default=10, metadata={"help": "Neighbours per cell in a full subsample; 0: no edges."})
     reference_cells: int = field(default=256, metadata={"help": "Cells per subsample that is embedded."})
-    fewest_cells: int = field(
-        default=16, metadata={"help": "Fewest of them; the number is drawn anew per step."}
+    fewest_cells: int | None = field(
+        default=None,
+        metadata={"help": "Fewest of them, the number is drawn anew per step; left out: always all."},
     )
     width: int = field(default=32, metadata={"help": "Units per graph layer."})
     n_layers: int = field(default=2, metadata={"help": "Graph layers, a nonlinearity after each."})
     embedding: int = field(default=8, metadata={"help": "Width of the population embedding."})
 
     def __post_init__(self) -> None:
-        check_cells(self.fewest_cells, self.reference_cells)
+        check_cells(self.fewest_cells or 1, self.reference_cells)
         if min(self.reference_cells, self.width, self.n_layers, self.embedding) < 1 or self.k < 0:
             raise ConfigError("Expected sizes of at least 1 and k of at least 0 in method.embedder.")
         check_width(self.embedding)
@@ -59,7 +60,8 @@ class KnnGraph(nn.Module):
     def __init__(self, config: KnnGraphConfig, shape: ModelShape) -> None:
         super().__init__()
         n_in = shape.n_features + shape.n_node_features
-        self.reference_cells, self.fewest_cells = config.reference_cells, config.fewest_cells
+        self.reference_cells = config.reference_cells
+        self.fewest_cells = config.fewest_cells or config.reference_cells
         self.width = config.embedding
         self.encoder = GraphEncoder(n_in, config.width, config.n_layers, config.k, config.reference_cells)
         self.out = nn.Sequential(

@@ -16,14 +16,15 @@ class MeanConfig:
     """Sizes."""
 
     reference_cells: int = field(default=256, metadata={"help": "Cells per subsample that is embedded."})
-    fewest_cells: int = field(
-        default=16, metadata={"help": "Fewest of them; the number is drawn anew per step."}
+    fewest_cells: int | None = field(
+        default=None,
+        metadata={"help": "Fewest of them, the number is drawn anew per step; left out: always all."},
     )
     width: int = field(default=64, metadata={"help": "Units per layer."})
     embedding: int = field(default=32, metadata={"help": "Width of the population embedding."})
 
     def __post_init__(self) -> None:
-        check_cells(self.fewest_cells, self.reference_cells)
+        check_cells(self.fewest_cells or 1, self.reference_cells)
         if min(self.width, self.embedding) < 1:
             raise ConfigError("Expected sizes of at least 1 in method.embedder.")
         check_width(self.embedding)
@@ -42,7 +43,8 @@ class Mean(nn.Module):
     def __init__(self, config: MeanConfig, shape: ModelShape) -> None:
         super().__init__()
         n_in = shape.n_features + shape.n_node_features
-        self.reference_cells, self.fewest_cells = config.reference_cells, config.fewest_cells
+        self.reference_cells = config.reference_cells
+        self.fewest_cells = config.fewest_cells or config.reference_cells
         self.width = config.embedding
         self.cell = nn.Sequential(
             nn.Linear(n_in, config.width), nn.SiLU(), nn.Linear(config.width, config.width), nn.SiLU(),
