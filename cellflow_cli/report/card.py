@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cellflow_cli.definitions import find
@@ -29,6 +30,11 @@ class Inputs:
     truth: str = "TRUTH"
     model: str | None = None
     options: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Names of the files without their folders, which belong into a command and not into a heading."""
+        return f"{Path(self.predicted).name} against {Path(self.truth).name}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -169,3 +169,24 @@ def test_same_seed_same_weights(build, shape):
     first, again = build(shape, seed=4).state_dict(), build(shape, seed=4).state_dict()
     assert first.keys() == again.keys()
     assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+@pytest.mark.parametrize("name", sorted(set(ROOM.names()) - {"label"}))
+def test_a_random_number_of_cells_is_seen_in_training(name, shape, make_population):
+    entry = ROOM.load(name)
+    with scoped(stream(0, "init")):
+        embedder = entry.build(entry.config(reference_cells=300, fewest_cells=30), shape).train()
+    batch = draw([make_population(300)], 300, [-1], stream(0))
+    with scoped(stream(0, "dropout")):
+        seen = [queried(embedder, batch, stream(1)) for _ in range(3)]
+    assert not torch.equal(seen[0], seen[1]) or not torch.equal(seen[0], seen[2])
+    embedder.eval()
+    assert torch.equal(queried(embedder, batch, stream(1)), queried(embedder, batch, stream(1)))
+
+
+@pytest.mark.parametrize("name", ["knn-graph", "mean"])
+def test_pooled_contexts_see_all_cells_unless_told_otherwise(name, shape, make_population):
+    entry = ROOM.load(name)
+    embedder = entry.build(entry.config(reference_cells=300), shape).train()
+    batch = draw([make_population(300)], 300, [-1], stream(0))
+    assert torch.equal(queried(embedder, batch, stream(1)), queried(embedder, batch, stream(1)))

@@ -3,7 +3,7 @@
 import pytest
 
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.report.card import Inputs, metric_cards
+from cellflow_cli.report.card import Inputs, command, metric_cards
 from tests.report.conftest import make_scores
 
 
@@ -13,3 +13,9 @@ def test_no_card_is_empty(name):
     assert " = " in card.formula
     assert card.source
     assert f"--metrics {name}" in card.command
+
+
+def test_commands_have_the_paths_and_the_heading_the_names():
+    inputs = Inputs(predicted="runs/p.h5ad", truth="../data/t.h5ad", model="runs/model")
+    assert inputs.title == "p.h5ad against t.h5ad"
+    assert command({}, inputs).startswith("cellflow evaluate runs/p.h5ad ../data/t.h5ad --model runs/model")
