@@ -7,6 +7,7 @@ of the wrong type are errors that name the dotted key.
 import dataclasses
 import functools
 import math
+import re
 import tomllib
 import types
 import typing
@@ -116,11 +117,14 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+_NUMBER = re.compile(r"[+-]?(\d+\.|\.\d+)([eE][+-]?\d+)?")  # .5 and 5. are no numbers in TOML
+
+
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return text
+        return float(text) if _NUMBER.fullmatch(text) else text
 
 
 def _dataclass(cls: type, settings: Any, at: str, default: Any = None) -> Any:

@@ -107,7 +107,7 @@ def train(
     adata: "anndata.AnnData",
     spec: DataSpec,
     *,
-    method: str | Choice = "mfm",
+    method: str | Mapping[str, Any] | Choice = "mfm",
     training: TrainingConfig | None = None,
     solver: SolverConfig | None = None,
     seed: int = 0,
@@ -127,7 +127,8 @@ def train(
     Args:
         adata: Reads what `spec` names; not modified.
         spec: What the columns mean and what is held out.
-        method: Catalog name, or a `Choice` with a config of its own.
+        method: Catalog name, a table of settings such as `{"name": "mfm", "embedder": {"name": "knn-graph"}}`,
+            or a `Choice` with a config of its own.
         training: Steps, rates, validation.
         solver: Integration; without `steps`, these are calibrated after training.
         seed: Of everything random.
@@ -141,14 +142,14 @@ def train(
         DataError, ConfigError: If data and settings do not fit.
         NumericalError: If the loss is not finite.
     """
-    choice = method if isinstance(method, Choice) else None
     settings: dict[str, Any] = {
         "data": spec,
+        "method": method,
         "training": training or TrainingConfig(),
         "solver": solver or SolverConfig(),
         "seed": seed,
     }
-    config = from_dict({**settings, "method": choice or str(method)})
+    config = from_dict(settings)
     run = _Training(adata, config, resolve(device), report, save_partial, dict(provenance or {}))
     return run.model(max_time_s)
 

@@ -88,6 +88,27 @@ def test_attention_without_queries_is_the_kernel(rng):
     assert torch.allclose(found[..., :5], expected[..., :5], atol=1e-5)
 
 
+@pytest.mark.parametrize("d", [1, 2, 5, 24])
+def test_the_first_head_sees_some_cells_and_the_last_most(rng, d):
+    """Participation ratio (sum w)^2 / sum w^2 of the weights that a new cell of the population gives."""
+    config = SetAttentionConfig(space=8)
+    with scoped(rng):
+        attention = SetAttention(config, ModelShape(n_features=d, treatments=("drug",)))
+    cells, x = torch.randn(512, d, generator=rng), torch.randn(100, d, generator=rng)
+    seen = []
+    for scale, axes in zip(attention.log_scale.exp(), attention.project, strict=True):
+        weights = (-torch.cdist(x @ axes / scale, cells @ axes / scale).square() / 2).exp().double()
+        seen.append(float((weights.sum(1).square() / weights.square().sum(1)).median().detach()))
+    assert seen == sorted(seen)
+    assert 1.5 < seen[0] < 20
+    assert 200 < seen[-1] < 512
+
+
+def test_one_length_scale_beyond_the_other_is_refused():
+    with pytest.raises(ConfigError, match=r"Expected 0 < shortest <= longest, found 3.0 and 2.0"):
+        SetAttention(SetAttentionConfig(shortest=3.0), PLANE)
+
+
 @pytest.mark.parametrize("name", ["kernel", "set-attention"])
 def test_blocks_of_points_change_nothing(rng, name, monkeypatch):
     with scoped(rng):
@@ -118,7 +139,8 @@ def test_a_random_number_of_cells_is_seen_in_training(rng):
         (KernelConfig, {"fewest_cells": 2000}),
         (KernelConfig, {"most_cells": 500}),
         (SetAttentionConfig, {"k": 600}),
-        (SetAttentionConfig, {"shortest": 3.0}),
+        (SetAttentionConfig, {"shortest": 3.0, "longest": 2.0}),
+        (SetAttentionConfig, {"shortest": -0.1}),
     ],
 )
 def test_bad_settings_are_refused(config, settings):

@@ -12,6 +12,7 @@ from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import ConfigError, DataError
 from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.methods.mfm import MfmConfig
 from cellflow_cli.model import _train, plan
 from cellflow_cli.training.loop import TrainingConfig
 from tests.model.conftest import FIXED, TINY, make_cohort, make_counts, make_model, make_spec
@@ -307,6 +308,16 @@ def test_validation_needs_two_cells(cohort):
 
 def test_methods_by_name(cohort):
     assert make_model(cohort, method="fm").config.method.name == "fm"
+
+
+def test_a_method_is_a_name_or_a_table(cohort):
+    table = {"name": "mfm", "embedder": {"name": "mean", "width": 8, "embedding": 4}, "field": {"width": 8}}
+    made = cf.train(cohort, make_spec(), method=table, training=TINY, solver=FIXED, device="cpu")
+    assert made.config.method.config.embedder.name == "mean"
+    assert made.config.method.config.field.width == 8
+    for wrong in (3, MfmConfig()):
+        with pytest.raises(ConfigError, match="Expected a name or a table of settings at `method`"):
+            cf.train(cohort, make_spec(), method=wrong, training=TINY, device="cpu")
 
 
 def test_settings_that_do_not_fit_are_refused(cohort):
