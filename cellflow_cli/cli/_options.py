@@ -205,11 +205,15 @@ def metric_names(texts: list[str] | None) -> list[str] | None:
     """Metric names asked for, checked before any file is opened; None where none are.
 
     Raises:
-        ConfigError: If there is no metric of a name.
+        ConfigError: If there is no metric of a name, or no name.
     """
     from cellflow_cli.definitions import find
 
     found = names(texts)
+    if texts and not found:
+        raise ConfigError(
+            "Expected names of metrics after `--metrics`, found none. See `cellflow list metrics`."
+        )
     for name in found:
         find(name)
     return found or None

@@ -100,7 +100,8 @@ def dose_values(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         dtype=float
     )
     rounded = np.append([float(f"{number:.6g}") for number in numbers], np.nan)
-    blank = np.append(np.array([not str(value).strip() for value in values], dtype=bool), True)
+    empty = ("", "nan")  # a column of numbers turned into text has the word
+    blank = np.append(np.array([str(value).strip().lower() in empty for value in values], dtype=bool), True)
     wrong = ~blank & ~(np.isfinite(rounded) & (rounded >= 0))
     return rounded[codes], wrong[codes]
 

@@ -75,7 +75,7 @@ def control_findings(obs: pd.DataFrame, spec: DataSpec, any_will_do: bool = Fals
             "error",
             f'Expected `obs["{spec.treatment_key}"]` to contain the control {value!r}, found {len(others)} '
             f"other value(s){examples}.{where(obs)}",
-            f"{_control_hint(value, others)} Choose it with `--control`.".strip(),
+            f"{control_hint(value, others)} Choose it with `--control`.".strip(),
         )
         for value in absent
     ]
@@ -89,7 +89,8 @@ def _hint(obs: pd.DataFrame, column: str, spec: DataSpec) -> str:
     return f"{'; '.join(likely[:3])}. " if likely else ""
 
 
-def _control_hint(value: str, others: Sequence[str]) -> str:
+def control_hint(value: str, others: Sequence[str]) -> str:
+    """Which of the other labels may be meant for a control that is not there; else empty."""
     if hint := nearest(value, others):
         return hint.strip()
     likely = likely_controls(others)
@@ -148,18 +149,28 @@ def _told_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
     return found
 
 
+def wrong_doses(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
+    """The finding that doses of treated cells are no numbers, infinite or negative."""
+    if spec.dose_key is None:
+        return []
+    column = obs[spec.dose_key][~is_control(obs, spec)]
+    _, wrong = dose_values(column)
+    if not wrong.any():
+        return []
+    what = (
+        f'Expected numbers of at least 0 in `obs["{spec.dose_key}"]` for treated cells, found '
+        f"{listed(distinct(labels(column[wrong])))} in {int(wrong.sum())} cells.{where(obs)}"
+    )
+    mend = f"Write plain numbers in {spec.dose_unit}, or choose another column with `--dose-key`."
+    return [Finding("error", what, mend)]
+
+
 def _dose_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
+    if found := wrong_doses(obs, spec):
+        return found
     key = str(spec.dose_key)
     rows = np.flatnonzero(~is_control(obs, spec))
-    column = obs[key].iloc[rows]
-    doses, wrong = dose_values(column)
-    if wrong.any():
-        what = (
-            f'Expected numbers of at least 0 in `obs["{key}"]` for treated cells, found '
-            f"{listed(distinct(labels(column[wrong])))} in {int(wrong.sum())} cells.{where(obs)}"
-        )
-        mend = f"Write plain numbers in {spec.dose_unit}, or choose another column with `--dose-key`."
-        return [Finding("error", what, mend)]
+    doses, _ = dose_values(obs[key].iloc[rows])
     treatments = pd.Series(labels(obs[spec.treatment_key].iloc[rows]))
     share = pd.Series(np.isnan(doses)).groupby(treatments).mean()
     partial = share[(share > 0) & (share < 1)]

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cellflow_cli.data.blocks import dense
+from cellflow_cli.data.blocks import ROWS_PER_BLOCK, Block, checked_blocks, dense
 from cellflow_cli.data.columns import where
 from cellflow_cli.data.read import feature_names
 from cellflow_cli.data.transform import FeatureTransform
@@ -55,6 +55,12 @@ class Files:
 
     def _check_prediction(self) -> None:
         names, genes = [str(name) for name in self.predicted.var_names], list(self.transform.genes)
+        if names != genes and sorted(names) == sorted(genes):
+            raise DataError(
+                f"Expected the features of the model in its order, {listed(genes, 3)}, found all of them in "
+                f"another, {listed(names, 3)}.{where(self.predicted.obs)} Predict again, or put the columns "
+                "back in order."
+            )
         if names != genes:
             raise DataError(
                 f"Expected the {len(genes)} features of the model in the prediction, {listed(genes, 3)}, "
@@ -74,6 +80,24 @@ class Files:
                 f"found {len(cover.missing)} missing: {listed(cover.missing)}.{where(self.truth.obs)} "
                 "Measured values cannot be filled in; give the truth with the features of the training data."
             )
+
+    def check_prediction(self, rows: np.ndarray) -> None:
+        """Read rows of the prediction, block by block, and keep none of them.
+
+        Raises:
+            DataError: If a value is NaN or infinite: which metrics and draws meet it would be chance.
+        """
+        rows, place = np.unique(rows), where(self.predicted.obs)
+        held = [(self.predicted.X, self.predicted.var_names)]
+        if self.transform.kind == "pca":
+            held.append((self.predicted.obsm["X_pca"], self.transform.names))
+        for matrix, names in held:
+            parts = (
+                Block(part, matrix[part])
+                for part in np.split(rows, range(ROWS_PER_BLOCK, len(rows), ROWS_PER_BLOCK))
+            )
+            for _ in checked_blocks(parts, self.predicted.obs_names, names, None, place):
+                pass
 
     def of_prediction(self, rows: np.ndarray) -> Cells:
         """Rows of the prediction, its controls included."""

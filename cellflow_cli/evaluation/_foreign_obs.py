@@ -5,7 +5,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellflow_cli.data.columns import distinct, dose_values, is_missing, labels, missing_values, where
+from cellflow_cli.data.columns import (
+    distinct,
+    dose_values,
+    is_missing,
+    labels,
+    missing_column,
+    missing_values,
+    where,
+)
+from cellflow_cli.data.faults import control_findings, control_hint
 from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, DataError, listed, nearest
@@ -20,6 +29,8 @@ def labelled(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec, told: Conve
             f"Expected `--predicted-obs` to name one of the columns {listed(wanted)}, found "
             f"{strangers[0]!r}.{nearest(strangers[0], wanted)}"
         )
+    if spec.cell_type_key and not {spec.cell_type_key} & {*obs.columns, *truth.columns}:
+        raise_first([f for f in [missing_column(truth, spec.cell_type_key, "--cell-type-key")] if f])
     made = pd.DataFrame(index=obs.index.astype(str))
     made.attrs.update(obs.attrs)
     for key in dict.fromkeys(wanted):
@@ -37,6 +48,8 @@ def labelled(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec, told: Conve
                 f"{nearest(key, obs.columns)} Map it with `--rename {key}=COLUMN`, or give the "
                 f"value that all its cells share with `--predicted-obs {key}=VALUE`."
             )
+    if spec.cell_type_key in obs.columns:
+        made[spec.cell_type_key] = labels(obs[spec.cell_type_key])
     _check_treatments(made, truth, spec)
     return made
 
@@ -70,10 +83,18 @@ def _check_told(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec, key: str
         )
 
 
+def _check_control(truth: pd.DataFrame, spec: DataSpec) -> None:
+    """Refuse a control that the truth lacks where another label looks like it and would be scored."""
+    others = sorted(set(labels(truth[spec.treatment_key])) - set(spec.control))
+    if any(control_hint(control, others) for control in spec.control):
+        raise_first(control_findings(truth, spec, any_will_do=True))
+
+
 def _check_treatments(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> None:
     """Refuse a prediction whose cells all still say control, or something that was never measured."""
     if spec.treatment_key not in truth.columns:
         return  # `align` says so
+    _check_control(truth, spec)
     measured = set(labels(truth[spec.treatment_key])) - set(spec.control)
     found = distinct(labels(obs[spec.treatment_key]))
     treated = [label for label in found if label not in spec.control]

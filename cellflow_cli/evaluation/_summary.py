@@ -58,7 +58,7 @@ def winners(summary: Mapping[str, Any], metric: str) -> set[str]:
     conditions are no contest.
 
     Args:
-        summary: With `rows` and `metrics` as in `Scores.summary()`.
+        summary: With `rows`, `groups` and `metrics` as in `Scores.summary()`.
         metric: Name of a metric.
     """
     entered = {
@@ -68,10 +68,19 @@ def winners(summary: Mapping[str, Any], metric: str) -> set[str]:
     }
     if len({entry["n_missing"] for entry in entered.values()}) > 1:
         return set()
-    means = {row: entry["mean"] for row, entry in entered.items()}
     wish = summary["metrics"][metric]["best"]
-    cost = {row: from_one(m) if wish == "one" else -m if wish == "high" else m for row, m in means.items()}
+    cost = {row: _cost(summary, row, metric, wish) for row in entered}
     return {row for row, c in cost.items() if c == min(cost.values())}
+
+
+def _cost(summary: Mapping[str, Any], row: str, metric: str, wish: str) -> float:
+    """Low is best. Of ratios the distance from one in each group: too narrow and too wide do not cancel."""
+    if wish == "one":
+        groups = [means[row][metric] for means in summary["groups"].values()]
+        apart = [from_one(mean) for mean in groups if mean is not None]
+        return sum(apart) / len(apart)
+    mean = float(summary["rows"][row][metric]["mean"])
+    return -mean if wish == "high" else mean
 
 
 def _group_means(lines: pd.DataFrame) -> pd.Series:

@@ -23,7 +23,9 @@ METRICS = ("energy", "mmd-median", "r2-delta", "r2-mean", "variance-ratio")
 def why_no_types(files: Files, key: str | None) -> str:
     """Why types cannot be scored, or an empty string."""
     if key is None:
-        return "the model was trained without `--cell-type-key`"
+        return (
+            "no cell types were named: to `train`, or for another tool's prediction here (`--cell-type-key`)"
+        )
     for obs, role in ((files.predicted.obs, "the prediction"), (files.truth.obs, "the truth")):
         if key not in obs:
             return f'no column `obs["{key}"]` in {role}'

@@ -8,8 +8,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from cellflow_cli.data.columns import dose_values, is_control, is_missing, labels, where
-from cellflow_cli.data.faults import predicted_findings
+from cellflow_cli.data.columns import distinct, dose_values, is_control, is_missing, labels, where
+from cellflow_cli.data.faults import predicted_findings, wrong_doses
 from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import DataError, listed, nearest
@@ -57,12 +57,21 @@ class Alignment:
         only_predicted: Predicted populations (match keys, condition) that were not measured, as text.
         only_truth: Measured populations of predicted samples that were not predicted, as text.
         others: Their rows of the truth, by sample and condition.
+        n_unlabelled: Treated cells of the truth without a value in a sample or treatment column: no
+            population has them.
     """
 
     pairs: tuple[Aligned, ...]
     only_predicted: tuple[str, ...] = ()
     only_truth: tuple[str, ...] = ()
     others: Mapping[tuple[tuple[str, ...], Condition], np.ndarray] = field(default_factory=dict, repr=False)
+    n_unlabelled: int = 0
+
+    @property
+    def of_prediction(self) -> np.ndarray:
+        """Rows of the prediction that any score looks at, ascending."""
+        controls = [pair.control for pair in self.pairs if not pair.control_in_truth]
+        return np.unique(np.concatenate([*(pair.predicted for pair in self.pairs), *controls]))
 
     @property
     def measured(self) -> np.ndarray:
@@ -98,14 +107,17 @@ def align(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> Align
         spec: Data specification of the model.
 
     Raises:
-        DataError: If a column is missing, or if no predicted population was measured.
+        DataError: If a column is missing or a dose no number, if the control of the truth is written
+            in another way, or if no predicted population was measured.
     """
     _check_columns(predicted, truth, spec)
+    _check_control(truth, spec)
     is_predicted = _flags(predicted["cellflow_is_predicted"])
     ours = _populations(predicted, np.flatnonzero(is_predicted), spec, spec.match)
     if not ours:
         raise DataError(f"Expected predicted cells, found none.{where(predicted)} Predict again.")
-    theirs = _populations(truth, np.flatnonzero(~is_control(truth, spec)), spec, spec.sample_key)
+    treated = np.flatnonzero(~is_control(truth, spec))
+    theirs = _populations(truth, treated, spec, spec.sample_key)
     controls = _Controls(predicted, np.flatnonzero(~is_predicted), truth, spec)
     pairs, used, unpredicted = [], set(), []
     samples = {mine.sample for mine in ours}
@@ -135,6 +147,7 @@ def align(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> Align
         only_predicted=tuple(mine.title for mine in ours if mine.title not in used),
         only_truth=tuple(other.title for other in unpredicted),
         others={(other.sample, other.condition): other.rows for other in unpredicted},
+        n_unlabelled=len(treated) - sum(len(other.rows) for other in theirs),
     )
 
 
@@ -181,6 +194,17 @@ def _check_columns(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec)
                 )
 
 
+def _check_control(truth: pd.DataFrame, spec: DataSpec) -> None:
+    """Refuse a control that the truth writes in capitals or small letters: it would be a treatment."""
+    found = distinct(labels(truth[spec.treatment_key]))
+    alike = [name for name in found if name.casefold() in {control.casefold() for control in spec.control}]
+    if alike and not set(alike) & set(spec.control):
+        raise DataError(
+            f'Expected the control {listed(spec.control)} in `obs["{spec.treatment_key}"]` of the truth, '
+            f"found {alike[0]!r}.{where(truth)} Write the label as the prediction does."
+        )
+
+
 def _flags(column: pd.Series) -> np.ndarray:
     if column.dtype == bool:
         return column.to_numpy()
@@ -196,6 +220,7 @@ def _populations(
     if not len(rows):
         return []
     table = obs.iloc[rows]
+    raise_first(wrong_doses(table, spec))
     frame = pd.DataFrame({i: labels(table[key]) for i, key in enumerate(keys)})
     doses = dose_values(table[spec.dose_key])[0] if spec.dose_key else np.full(len(rows), np.nan)
     frame = frame.assign(dose=np.where(np.isnan(doses), -1.0, doses))  # no dose sorts first

@@ -53,7 +53,8 @@ def read_provenance(predicted: anndata.AnnData) -> Provenance:
         raise DataError(
             f"Expected a prediction with `uns[{KEY!r}]` and `obs[{PREDICTED!r}]`, found {found}."
             f"{place} Write it with `cellflow predict`; the prediction comes first, the truth second. For "
-            "another tool's, say what its columns mean: `--treatment-key`, `--control` and `--sample-key`."
+            "another tool's, tell `evaluate` what its columns mean: `--treatment-key`, `--control` and "
+            "`--sample-key`; `export` takes predictions of cellflow."
         )
     try:
         return Provenance(

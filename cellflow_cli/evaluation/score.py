@@ -89,6 +89,11 @@ def score(
         ConfigError: If a metric, project or baseline has an unknown name.
         DataError: If a file is not what it should be, or nothing predicted was measured.
     """
+    for what, data in (("predicted", predicted), ("truth", truth)):
+        if not isinstance(data, anndata.AnnData):
+            raise TypeError(
+                f"`{what}` is a {type(data).__name__} and not an AnnData; read files with `cf.read`"
+            )
     if max_cells < 2:
         raise ConfigError(f"Expected `max_cells` to be at least 2, found {max_cells!r} (`--max-cells`).")
     if floor_splits < 1:
@@ -121,6 +126,7 @@ def score(
         seed=seed,
     )
     transform.check(truth, alignment.measured)  # now, not when half of the populations are scored
+    job.files.check_prediction(alignment.of_prediction)
     seen = _seen(alignment, provenance, summaries)
     typed = typed_job(job)
     no_types = why_no_types(job.files, job.cell_type_key) if cell_types else NOT_ASKED
@@ -150,7 +156,7 @@ def score(
         baselines=rivals,
         settings={
             **_settings(job, provenance),
-            "definitions": list(dict.fromkeys(definitions)),
+            "definitions": list(dict.fromkeys(_several(definitions))),
             "replicates": replicates,
         },
         only_predicted=alignment.only_predicted,
@@ -189,11 +195,21 @@ def _fitting(summaries: Summaries | None, transform: FeatureTransform) -> Summar
 
 def metric_names(names: Sequence[str] | None, projects: Sequence[str]) -> tuple[str, ...]:
     """Metrics asked for, or all of ours, and those of the projects; an unknown one raises ConfigError."""
-    asked = Catalog("metrics").names() if names is None else names
+    asked = Catalog("metrics").names() if names is None else _several(names)
+    projects = _several(projects)
     found = tuple(dict.fromkeys([*asked, *(name for project in projects for name in metrics_of(project))]))
     for name in found:
         find(name)
+    if not found:
+        raise ConfigError(
+            "Expected at least one metric, found none. Leave `metrics` out to have all of ours."
+        )
     return found
+
+
+def _several(names: Sequence[str]) -> Sequence[str]:
+    """Names; a single one may be given as it is."""
+    return [names] if isinstance(names, str) else names
 
 
 def _known(room: str, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -201,9 +217,9 @@ def _known(room: str, names: Sequence[str] | None) -> tuple[str, ...]:
     catalog = Catalog(room)
     if names is None:
         return tuple(catalog.names())
-    for name in names:
+    for name in _several(names):
         catalog.load(name)
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(_several(names)))
 
 
 def _baseline(name: str) -> Any:
@@ -233,6 +249,10 @@ def _warnings(summaries: Summaries, alignment: Alignment, seen: Sequence[str]) -
             "The prediction holds no training summaries, so baselines are incomplete. Name the model with "
             "`--model`, or, for a prediction of another tool, its training cells with `--training`."
         )
+    if n := alignment.n_unlabelled:
+        found.append(
+            f"{n:,} cells of the truth are left out: they have no value in a column of samples or treatments."
+        )
     for what, which in (
         ("predicted but not measured", alignment.only_predicted),
         ("measured but not predicted", alignment.only_truth),
@@ -251,8 +271,8 @@ def _small(table: pd.DataFrame) -> list[str]:
         return []
     which = listed(f"{line.sample}, {line.treatment} ({line.n})" for line in few.itertuples())
     return [
-        f"{len(few)} populations are compared on fewer than {FEW_CELLS} cells a side, so that their scores "
-        f"are noisy; means count them like the others: {which}."
+        f"Compared on fewer than {FEW_CELLS} cells a side, so that scores are noisy (means count them like "
+        f"the others) or have no value at all: {which}."
     ]
 
 

@@ -66,13 +66,16 @@ def matched(
     transform = provenance.transform
     if transform is None:
         raise DataError("Expected a transform in the prediction, found none. Predict again.")
-    pairs = align(predicted.obs, truth.obs, provenance.spec).pairs
+    alignment = align(predicted.obs, truth.obs, provenance.spec)
+    pairs = alignment.pairs
     if bare := [pair.name for pair in pairs if not len(pair.control)]:
         raise DataError(
             f"Expected control cells of every sample, found none of {listed(dict.fromkeys(bare))} in either "
             "file. Predict without `--no-controls`, or give the controls with the truth."
         )
-    reader = _Reader(Files(predicted, truth, transform, torch.device("cpu")), provenance, max_cells, seed)
+    files = Files(predicted, truth, transform, torch.device("cpu"))
+    files.check_prediction(alignment.of_prediction)
+    reader = _Reader(files, provenance, max_cells, seed)
     parts, samples = [], set()
     for pair in pairs:
         if pair.sample not in samples:

@@ -1,5 +1,7 @@
 """Predictions as other tools write them: read when told enough, refused otherwise."""
 
+import dataclasses
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -174,6 +176,31 @@ def test_what_is_missing_or_contradicts_is_refused(truth, plain, change, told, e
         change(plain)
     with pytest.raises(error, match=text):
         cf.adopt(plain, truth, SPEC, cf.Conventions(**told))
+
+
+def test_a_control_that_is_not_there_is_refused_where_another_label_looks_like_it(truth, plain):
+    wrong = dataclasses.replace(SPEC, control=("DMS0",))
+    with pytest.raises(DataError, match=r"to contain the control 'DMS0'.*Did you mean 'DMSO'"):
+        cf.adopt(plain, truth, wrong)
+    other = truth.copy()
+    other.obs["treatment"] = other.obs["treatment"].replace({"DMSO": "vehicle"})
+    with pytest.raises(DataError, match="'vehicle' looks untreated"):
+        cf.adopt(plain, other, SPEC)
+    treated = truth[truth.obs["treatment"] != "DMSO"]  # a truth without any controls is welcome
+    assert cf.adopt(plain, treated, SPEC).n_obs == plain.n_obs
+
+
+def test_cell_types_of_the_file_are_kept(truth, plain):
+    spec = dataclasses.replace(SPEC, cell_type_key="kind")
+    with pytest.raises(DataError, match=r'Expected `obs\["kind"\]`.*--cell-type-key'):
+        cf.adopt(plain, truth, spec)
+    typed, measured = plain.copy(), truth.copy()
+    typed.obs["kind"], measured.obs["kind"] = "a", "a"
+    scores = cf.evaluate(
+        cf.adopt(typed, measured, spec), measured, metrics=["energy"], baselines=["identity"]
+    )
+    assert set(scores.by_type.table["cell_type"]) == {"a"}
+    assert scores.by_type.table.query("row == 'model'")["value"].notna().all()
 
 
 def test_settings_that_are_no_settings():

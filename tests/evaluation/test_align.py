@@ -119,9 +119,24 @@ def test_controls_of_the_truth_serve_where_the_prediction_has_none():
     assert len(alone.control) == 0
 
 
+@pytest.mark.parametrize("dose", ["1 uM", -5, np.inf])
+def test_doses_that_are_none_are_refused(dose):
+    ours = prediction(("P1", "a", "drug", 1.0))
+    with pytest.raises(DataError, match=r'Expected numbers of at least 0 in `obs\["dose"\]`.* in 2 cells'):
+        align(ours, table(("P1", "a", "drug", 1.0), ("P1", "a", "other", dose)), SPEC)
+
+
+def test_a_control_in_other_letters_is_no_treatment():
+    ours = prediction(("P1", "a", "drug", 1.0))
+    with pytest.raises(DataError, match="Expected the control 'DMSO' .* found 'dmso'"):
+        align(ours, table(("P1", "a", "drug", 1.0), ("P1", "a", "dmso", np.nan)), SPEC)
+
+
 def test_cells_without_a_label_are_left_aside():
     theirs = table(("P1", "a", "drug", 1.0), (None, "a", "drug", 1.0), ("P1", "a", None, 1.0))
-    assert len(align(prediction(("P1", "a", "drug", 1.0)), theirs, SPEC).pairs[0].target) == 2
+    found = align(prediction(("P1", "a", "drug", 1.0)), theirs, SPEC)
+    assert len(found.pairs[0].target) == 2
+    assert found.n_unlabelled == 4
 
 
 def test_no_overlap_says_what_both_files_have():

@@ -78,7 +78,7 @@ def test_why_there_are_no_types(typed, predict):
     def reason(prediction, truth):
         return score(prediction, truth, metrics=["energy"], baselines=[]).summary()["cell_types"]["reason"]
 
-    assert "without `--cell-type-key`" in reason(predict(typed, spec=SPEC), typed)
+    assert "no cell types were named" in reason(predict(typed, spec=SPEC), typed)
     plain = typed.copy()
     del plain.obs["kind"]
     assert reason(predict(typed, spec=TYPED), plain) == 'no column `obs["kind"]` in the truth'

@@ -137,16 +137,16 @@ def test_wrong_files_are_refused(files):
 
 
 def test_a_metric_asked_for_that_has_no_value_ends_with_9(files, truth, predict):
-    broken = predict(truth)
-    broken.X[np.flatnonzero(broken.obs["cellflow_is_predicted"])[:60]] = np.nan
-    broken.write_h5ad(files / "nan.h5ad")
-    result = run(files, "--metrics", "energy", pred="nan.h5ad")
+    frozen = predict(truth)
+    frozen.X[np.flatnonzero(frozen.obs["cellflow_is_predicted"])[:60]] = 1.0
+    frozen.write_h5ad(files / "frozen.h5ad")
+    result = run(files, "--metrics", "r-features", pred="frozen.h5ad")
     assert result.exit_code == 9
-    assert "no value for 'energy' in 1 places, first for P4, drug 0.1" in result.stderr
+    assert "no value for 'r-features' in 1 places, first for P4, drug 0.1" in result.stderr
     assert "No value in 1 of 6 conditions: model: " in result.stderr
     assert (files / "report" / "scores.csv").exists()
     # Not asked for by name: the reason in the table is enough.
-    assert run(files, pred="nan.h5ad", out="all").exit_code == 0
+    assert run(files, pred="frozen.h5ad", out="all").exit_code == 0
 
 
 def test_warnings_are_shown_and_stored(files, truth, predict):

@@ -14,6 +14,7 @@ from cellflow_cli.catalog import Catalog
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, DataError
 from cellflow_cli.evaluation.score import score
+from tests.evaluation.conftest import SPEC
 
 BASELINES = tuple(Catalog("baselines").names())
 # A prediction file holds no training cells, and the cohort has no cell types.
@@ -217,14 +218,24 @@ def test_a_population_of_one_cell_has_no_halves(truth, predict):
     assert set(lines["reason"]) == {"fewer than two measured cells: no halves"}
 
 
-def test_values_that_are_not_finite_have_no_metric(truth, predict):
-    prediction = predict(truth)
-    prediction.X[np.flatnonzero(prediction.obs["cellflow_is_predicted"])] = np.nan
-    lines = score(prediction, truth, metrics=["energy", "w1"]).table
-    model = lines[lines["row"] == "model"]
-    assert model["value"].isna().all()
-    assert model["reason"].str.contains("150 non-finite values in predicted").all()
-    assert lines[~lines["row"].isin({"model", *NEED_MORE})]["value"].notna().all()
+@pytest.mark.parametrize("spec", [None, PCA])
+@pytest.mark.parametrize("row", [0, -1])  # a control, a predicted cell
+def test_one_value_that_is_not_finite_is_refused_whatever_is_drawn(truth, predict, spec, row):
+    prediction = predict(truth, spec=spec or SPEC, moved=lambda cells, *_: cells + 1)
+    cells = prediction.obsm["X_pca"] if spec else prediction.X
+    cells[row, 1] = np.nan
+    cell = f"row{row % prediction.n_obs}"
+    with pytest.raises(DataError, match=f"found 1 that are NaN or infinite, the first in cell '{cell}'"):
+        score(prediction, truth, metrics=["energy"], max_cells=2)
+
+
+def test_cells_without_a_label_are_counted(truth, predict):
+    prediction, holes = predict(truth), truth.copy()
+    at = np.flatnonzero((holes.obs["patient"] == "P4") & (holes.obs["treatment"] == "other"))[:7]
+    holes.obs.iloc[at, holes.obs.columns.get_loc("treatment")] = np.nan
+    assert "7 cells of the truth are left out" in " ".join(
+        score(prediction, holes, metrics=["energy"]).warnings
+    )
 
 
 def test_seen_groups_are_named(truth, predict):
@@ -265,8 +276,10 @@ def test_files_that_do_not_fit_are_refused(truth, predict):
     prediction = predict(truth)
     with pytest.raises(DataError, match="in the truth, found 1 missing: 'm2'"):
         score(prediction, truth[:, ["m1", "m3", "m4", "m5"]].copy())
-    with pytest.raises(DataError, match="of the model in the prediction, 'm1', 'm2', 'm3' and 2 more"):
-        score(prediction[:, ["m2", "m1", "m3", "m4", "m5"]].copy(), truth)
+    with pytest.raises(
+        DataError, match="of the model in the prediction, 'm1', 'm2', 'm3' and 2 more, found 2"
+    ):
+        score(prediction[:, ["m2", "m1"]].copy(), truth)
     with pytest.raises(DataError, match="summaries of 5 features, found 3"):
         score(prediction, truth, summaries=Summaries.empty(3))
 
@@ -280,6 +293,22 @@ def test_unknown_names_are_refused(truth, predict):
         score(predict(truth), truth, max_cells=1)
 
 
+def test_one_name_is_a_list_of_one_and_no_name_is_refused(truth, predict):
+    prediction = predict(truth)
+    found = score(prediction, truth, metrics="energy", baselines="identity")
+    assert (found.metrics, found.baselines) == (("energy",), ("identity",))
+    with pytest.raises(ConfigError, match="at least one metric"):
+        score(prediction, truth, metrics=[])
+    with pytest.raises(TypeError, match=r"`truth` is a str.*cf\.read"):
+        score(prediction, "truth.h5ad")
+
+
+def test_features_in_another_order_are_told_from_others(truth, predict):
+    prediction = predict(truth)
+    with pytest.raises(DataError, match="found all of them in another, 'm5', 'm4', 'm3' and 2 more"):
+        score(prediction[:, ::-1].copy(), truth)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_gpu_agrees_with_cpu(truth, predict):
@@ -291,6 +320,6 @@ def test_gpu_agrees_with_cpu(truth, predict):
 def test_populations_of_a_few_cells_are_named(truth, predict):
     prediction = predict(truth)
     small = score(prediction, truth, metrics=["energy"], baselines=[], max_cells=19)
-    assert any("compared on fewer than 20 cells a side" in text for text in small.warnings)
+    assert any("Compared on fewer than 20 cells a side" in text for text in small.warnings)
     enough = score(prediction, truth, metrics=["energy"], baselines=[], max_cells=20)
     assert not any("fewer than 20" in text for text in enough.warnings)

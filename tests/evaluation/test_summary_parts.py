@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from cellflow_cli.evaluation import winners
 from cellflow_cli.evaluation._lines import Lines
 from cellflow_cli.evaluation.collapse import collapse, how_far
 from cellflow_cli.evaluation.intervals import _interval, intervals
@@ -178,6 +179,21 @@ def test_ratios_are_compared_by_their_distance_from_one():
         {"model": {g: [0.5] for g in groups}, "mean-shift": {g: [4.0] for g in groups}}, "variance-ratio"
     )
     assert interval(made, "variance-ratio")["difference"] == pytest.approx(np.log(2) - np.log(4))
+
+
+def test_the_best_ratio_is_near_one_in_every_group():
+    """In the mean over groups model and rival would be 1.0 and 1.1."""
+    ratios = {"model": (0.5, 1.5), "rival": (1.1, 1.1)}
+    summary = {
+        "metrics": {"variance-ratio": {"best": "one"}},
+        "rows": {
+            row: {"variance-ratio": {"mean": sum(two) / 2, "n_missing": 0}} for row, two in ratios.items()
+        },
+        "groups": {
+            f"P{i}": {row: {"variance-ratio": two[i]} for row, two in ratios.items()} for i in range(2)
+        },
+    }
+    assert winners(summary, "variance-ratio") == {"rival"}
 
 
 def test_regimes_are_thirds_by_the_size_of_the_effect():
