@@ -124,7 +124,10 @@ def show(found: dict[str, Any], study: "Study", reference: Any) -> None:
     """The tables on screen, with a sentence on what is missing in them."""
     from cellflow_cli.study import table
 
-    titles, lines = table.layout(found["means"], study.measure.metrics, reference)
+    means = found["means"]
+    if study.measure.all_cells:
+        means = means[means["row"] != "floor"]  # no measured cells are left for it
+    titles, lines = table.layout(means, study.measure.metrics, reference)
     n_seeds = len(study.seeds)
     console.show_table(
         f"Mean over held-out groups{'' if n_seeds == 1 else f' ± sd over {n_seeds} seeds'}", titles, lines
@@ -153,7 +156,7 @@ def show(found: dict[str, Any], study: "Study", reference: Any) -> None:
         ["", "steps", "parameters", "training s", "ms per step", "s per 1,000 cells predicted"],
         lines,
     )
-    for row in found["means"].query("n_missing > 0").to_dict("records"):
+    for row in means.query("n_missing > 0").to_dict("records"):
         console.say(
             f"{row['row']}: no {row['metric']} in {row['n_missing']} conditions of {row['part']}; see the "
             "column `reason` of scores.csv.",

@@ -89,6 +89,10 @@ def test_rows_from_elsewhere_stand_beside(cohort_file: Path, tmp_path: Path) -> 
     assert partly.exit_code == 0, partly.stderr
     assert "has rows of 'test' too" in partly.stderr
     assert "another" not in partly.stderr
+    assert " floor " in partly.stderr
+    whole = compare(*command, "--all-cells")
+    assert whole.exit_code == 0, whole.stderr
+    assert " floor " not in whole.stderr  # no measured cells are left for it
     table.write_text("row,value\nthe paper,1\n")
     refused = compare(*command, "--reference", table)
     assert refused.exit_code == 2
