@@ -127,7 +127,7 @@ def train(
     Args:
         adata: Reads what `spec` names; not modified.
         spec: What the columns mean and what is held out.
-        method: Catalog name, a table of settings such as `{"name": "mfm", "embedder": {"name": "knn-graph"}}`,
+        method: Catalog name, or a table of settings such as `{"name": "mfm", "embedder": {"name": "mean"}}`,
             or a `Choice` with a config of its own.
         training: Steps, rates, validation.
         solver: Integration; without `steps`, these are calibrated after training.

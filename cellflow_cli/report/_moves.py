@@ -50,8 +50,9 @@ class Marginal(NamedTuple):
 
     Attributes:
         feature: Name.
-        edges: Of the bins, shape [b + 1]; the outer bins hold what lies beyond them, too.
-        control, predicted, measured: Share of the cells in each bin, shape [b].
+        edges: Of the bins, shape [b + 1].
+        control, predicted, measured: Share of the cells in each bin, shape [b]; what lies beyond the bins
+            is left out, so that no outer bin looks like a peak.
     """
 
     feature: str
@@ -114,7 +115,7 @@ def marginal(
     if high <= low:
         low, high = low - 0.5, low + 0.5
     edges = np.linspace(low, high, N_BINS + 1)
-    shares = [_shares(np.clip(v, low, high), edges) for v in (control, predicted, measured)]
+    shares = [_shares(v.astype(np.float64), edges) for v in (control, predicted, measured)]
     return Marginal(feature, edges, *shares)
 
 

@@ -30,6 +30,12 @@ SECTIONS = (
     ("audit", "Audit"),
     ("card", "Metric card"),
 )
+_INTERVALS = (
+    "Intervals come from a bootstrap over groups (10,000 draws, widened where groups are few). They hold the "
+    "mean difference in about 95 % of repetitions if differences are spread like a normal distribution, and "
+    "less often if they are skewed: in 83 to 91 % of simulations with six or eight groups. They are not "
+    "widened for the number of baselines and metrics looked at, and the best baseline is chosen by its score."
+)
 _FLOWS = "The paths between control and predicted cells are not drawn"
 _NO_MODEL = "they need the model that made the prediction; name its folder with `--model`"
 _OTHER_TOOL = "the prediction is of another tool, and its file does not tell how the cells got there"
@@ -134,7 +140,7 @@ def cards(story: Story) -> dict[str, Any]:
 
 
 def _tiles(story: Story) -> list[Tile]:
-    metric, rows = story.verdict.metric, story.summary["rows"]
+    metric = story.verdict.metric
     rivals = best_first(story.summary, metric) if metric else []
     if metric is None or not rivals:
         return []
@@ -145,13 +151,22 @@ def _tiles(story: Story) -> list[Tile]:
         Tile("Best baseline", number(best.value), best.label),
         Tile("Better on", f"{best.k} of {best.n_groups}", f"groups, against {best.name}"),
     ]
-    floor = rows["floor"][metric]["mean"]
+    floor = _floor_beside(story, metric, best.name)
     if floor is not None:
         found.append(Tile("Noise floor", number(floor), "other measured cells of the population"))
     share = story.summary["normalised"]["model"][metric]["value"]
     if share is not None:
         found.append(Tile("Way to the floor", percent(share), "0 % is doing nothing"))
     return found
+
+
+def _floor_beside(story: Story, metric: str, rival: str) -> float | None:
+    """Mean of the floor over the populations that model and rival are compared on."""
+    table = labelled(story.scores.table)
+    table = table[(table["metric"] == metric) & table["row"].isin(["model", rival, "floor"])]
+    wide = table.pivot(index=["group", "sample", "condition"], columns="row", values="value")
+    floor = wide.dropna(subset=["model", rival]).get("floor", pd.Series(dtype=float)).dropna()
+    return None if floor.empty else float(floor.groupby(level="group").mean().mean())
 
 
 def _facts(split: Split, unmatched: dict[str, list[str]]) -> list[str]:
@@ -190,11 +205,8 @@ def _by_sample(story: Story) -> Table | None:
 
 def _notes(story: Story) -> list[str]:
     regimes = story.summary["regimes"]
-    notes = [
-        "Intervals cover the mean difference in 95 % of repetitions (bootstrap over groups, 10,000 draws, "
-        "widened where groups are few); they are not widened for the number of baselines and metrics looked "
-        "at, and the best baseline is chosen by its score."
-    ]
+    entries = [entry for row in story.summary["intervals"].values() for entry in row.values()]
+    notes = [_INTERVALS] if any(entry["low"] is not None for entry in entries) else []
     if "reason" in regimes:
         notes.append(f"By size of effect: {regimes['reason']}.")
     if "reason" in story.summary["cell_types"]:

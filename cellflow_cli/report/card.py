@@ -106,12 +106,8 @@ def settings_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     settings, cells = summary["settings"], summary["n_cells"]
     sizes = f"{cells['min']:,}" if cells["min"] == cells["max"] else f"{cells['min']:,} to {cells['max']:,}"
     half = "all measured cells" if settings.get("all_cells") else "half of the measured cells"
-    lines = [
-        (
-            "Cells",
-            f"{sizes} on either side of a comparison: {half}, at most {settings.get('max_cells', '?')}.",
-        )
-    ]
+    most = f"at most {settings.get('max_cells', '?')}, and no more than were predicted or are controls"
+    lines = [("Cells", f"{sizes} on either side of a comparison: {half}, {most}.")]
     if "features" in settings:
         scaled = "divided by their training standard deviation" if settings.get("scaled") else "not scaled"
         what = f"{settings.get('n_features', '?')} features of the flow (`{settings['features']}`), {scaled}"

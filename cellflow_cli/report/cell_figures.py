@@ -63,8 +63,8 @@ def marginals_figure(shown: Sequence[Picture], which: str) -> Drawn | None:
             panel.set_axis_off()
         _legend(panels[0])
     caption = (
-        f"{which} Share of cells per bin of the features whose mean changes most, in standard deviations. "
-        "Dotted: control; solid: measured; dashed: predicted."
+        f"{which} Share of cells per bin of the features whose mean changes most, in standard deviations; "
+        "the middle 99 % of the values. Dotted: control; solid: measured; dashed: predicted."
     )
     return Drawn("marginals", "Features that change most", caption, figure, print_only=True)
 
@@ -88,7 +88,8 @@ def moves_figure(shown: Sequence[Picture], which: str, unit: str) -> Drawn | Non
         panel.set_yticks(at, [m.feature for m in found])
         panel.set_title(picture.title, fontsize=9)
         quiet(panel, "x")
-    panels[0].legend(loc="best", frameon=False, fontsize=7)
+    marks, names = panels[0].get_legend_handles_labels()  # above the panels, whose marks it would look like
+    figure.legend(marks, names, frameon=False, fontsize=8, loc="outside upper right", ncols=2)
     figure.supxlabel(f"change of the mean against the control ({unit})", fontsize=9)
     caption = f"{which} Features by size of the measured change in standard deviations, largest on top."
     return Drawn("changes", "Measured and predicted changes", caption, figure, print_only=True)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from cellflow_cli.definitions import find
 from cellflow_cli.evaluation import Scores
 from cellflow_cli.report._rivals import best_first
 from cellflow_cli.report._text import counted
@@ -79,7 +80,12 @@ def differences_figure(summary: Mapping[str, Any], metric: str) -> Drawn | None:
 
 
 def effects_figure(scores: Scores, metric: str, baseline: str | None) -> Drawn | None:
-    """Each population of model and best baseline by the size of its real effect; None without the null."""
+    """Each population of model and best baseline by the size of its real effect.
+
+    None without the null, and for a metric that is no distance: it does not say how large an effect is.
+    """
+    if find(metric).best != "low":
+        return None
     table = labelled(scores.table)
     wide = table[table["metric"] == metric].pivot(
         index=["sample", "condition"], columns="row", values="value"
@@ -100,7 +106,7 @@ def effects_figure(scores: Scores, metric: str, baseline: str | None) -> Drawn |
     panel.axhline(0, color=GHOST, lw=0.8, zorder=0)
     panel.set_xlabel(f"size of the real effect: {metric_title(metric)}, control to measured", fontsize=9)
     panel.set_ylabel(f"{metric_title(metric)}, predicted to measured", fontsize=9)
-    panel.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.legend(frameon=False, fontsize=8, loc="outside upper left", ncols=3)
     quiet(panel)
     caption = (
         "One mark per population. On the dotted line a prediction is as far from the measured cells as the "

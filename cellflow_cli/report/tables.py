@@ -194,8 +194,8 @@ def _reading(entry: Mapping[str, Any], best: str) -> str:
 def clipped_text(summary: Mapping[str, Any]) -> str:
     """A sentence on values that the decoder set to zero; empty if that is not known."""
     share = summary["collapse"]["fraction_clipped"]
-    if share is None:
-        return ""
+    if share is None or not str(summary["settings"].get("features", "pca")).startswith("pca"):
+        return ""  # without a decoder nothing is ever set to zero
     if share == 0:
         return "No predicted value had to be clipped at zero."
     return f"The decoder set {percent(share)} of the predicted values to zero because they were negative."

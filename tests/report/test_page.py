@@ -9,9 +9,12 @@ import pytest
 
 from cellflow_cli.report._story import tell
 from cellflow_cli.report.card import Inputs
+from cellflow_cli.report.figures import effects_figure
 from cellflow_cli.report.flow_figure import PopulationFlow
 from cellflow_cli.report.page import FILES, PAGE, draw, files, render
+from cellflow_cli.report.score_tables import group_scores
 from cellflow_cli.report.split import split_of
+from cellflow_cli.report.tables import clipped_text
 from tests.report.conftest import make_pictures, make_scores
 
 PARTS = ("score", "confidence", "cell", "flow")
@@ -115,6 +118,7 @@ def test_sections_stand_in_order(page):
 
 
 def test_every_number_has_its_card(page, scores):
+    page = re.sub(r"</?span>", "", page)
     for metric in scores.metrics:
         card = re.search(rf'<article class="card" id="metric-{metric}">(.*?)</article>', page, re.DOTALL)[1]
         assert (
@@ -140,7 +144,9 @@ def test_definitions_of_others_have_tables_and_cards():
     card = re.search(r'id="metric-cellot:mmd">(.*?)</article>', page, re.DOTALL)[1]
     assert "50 values of gamma" in card
     assert "Sees genes or markers, unscaled" in card
-    assert f"--metrics {','.join(names)}" in page  # not all metrics of the two projects, so each by name
+    assert (
+        f"<span>--metrics</span> <span>{','.join(names)}</span>" in page
+    )  # not all metrics of the two projects, so each by name
 
 
 def test_metrics_of_others_alone_need_no_table_of_ours():
@@ -210,6 +216,44 @@ def test_groups_seen_in_training_are_left_out_of_the_verdict():
     assert "Better than the best baseline, mean-shift" in page
     assert "leave out 3 groups seen in training (P0, P1, P2); scores.csv has them." in page
     assert "Overlap check: P0, P1, P2 in both." in page
+
+
+def test_the_floor_beside_a_comparison_is_that_of_its_populations():
+    """Group P1 has no ridge: its floor of 100 is no part of the tiles, which compare model and ridge."""
+    scores = make_scores(groups=2, ridge=0.1, metrics=("energy",))
+    table = scores.table.copy()
+    row = table["row"]
+    table.loc[(row == "floor") & (table["group"] == "P1"), "value"] = 100.0
+    table.loc[(row == "ridge") & (table["group"] == "P1"), ["value", "reason"]] = [np.nan, "planted"]
+    page = text_of(replace(scores, table=table))
+    tile = re.search(r"<dt>Noise floor</dt>\s*<dd>(.*?)</dd>", page, re.DOTALL)
+    assert tile, "no tile of the floor"
+    assert tile[1].strip() == "0.0005"  # the mean of 0 and 0.001, its two populations
+
+
+def test_numbers_are_rounded_once(scores):
+    """Four digits first, and then three, make 0.382 of it."""
+    same = replace(scores, table=scores.table.assign(value=0.381473))
+    shown = group_scores(same, "energy", "group", "By group")
+    assert {cell.text for line in shown.lines for cell in line[1:]} == {"0.381"}
+    assert shown.metrics["energy"][0][0] == 0.381473
+
+
+def test_what_is_no_distance_does_not_tell_the_size_of_an_effect():
+    scores = make_scores(identity=0.6, ridge=0.1, metrics=("energy", "r2-mean"))
+    assert effects_figure(scores, "energy", "ridge") is not None
+    assert effects_figure(scores, "r2-mean", "ridge") is None
+
+
+def test_intervals_are_explained_where_there_are_some():
+    assert "Intervals come from a bootstrap" in text_of(make_scores(groups=6, ridge=0.1))
+    assert "Intervals come from a bootstrap" not in text_of(make_scores(groups=5, ridge=0.1))
+
+
+def test_clipping_is_told_of_decoders_alone():
+    summary = {"collapse": {"fraction_clipped": 0.0}, "settings": {"features": "X"}}
+    assert clipped_text(summary) == ""
+    assert "clipped" in clipped_text({**summary, "settings": {"features": "pca:5"}})
 
 
 def test_poor_scores_still_make_a_page():
