@@ -37,11 +37,15 @@ def show(study: "Study") -> None:
 
 def as_json(study: "Study") -> dict[str, Any]:
     """What a dry run gives programs."""
+    from dataclasses import asdict
+
     from cellflow_cli.study import not_scored
 
     return {
         "dry_run": True,
         "jobs": [job.title for job in study.jobs()],
+        "folds": {fold.name: {part: list(groups) for part, groups in fold.scored} for fold in study.folds},
+        "measure": asdict(study.measure),
         "not_scored": not_scored(study.folds),
         "settings_left_out": {arm.name: list(arm.left_out) for arm in study.arms if arm.left_out},
     }

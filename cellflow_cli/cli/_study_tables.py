@@ -72,6 +72,7 @@ def write(study: "Study", against: str, reference: Any, failures: list[dict[str,
         failures: Jobs that failed, as the JSON shows them.
     """
     import json
+    from dataclasses import asdict
 
     from cellflow_cli.config import to_dict
     from cellflow_cli.files import replaced_file
@@ -83,6 +84,7 @@ def write(study: "Study", against: str, reference: Any, failures: list[dict[str,
         "arms": {arm.name: to_dict(arm.config) for arm in study.arms},
         "folds": {fold.name: {part: list(groups) for part, groups in fold.scored} for fold in study.folds},
         "seeds": list(study.seeds),
+        "measure": asdict(study.measure),
         "data": [str(path) for path in study.data],
         "against": against,
     }

@@ -206,3 +206,41 @@ def test_an_interrupt_keeps_what_is_done(cohort_file: Path, tmp_path: Path, jobs
     assert "Traceback" not in rest
     kept = sorted(path.name for path in (tmp_path / "study" / "jobs").iterdir())
     assert kept == ["fm_1_0", "fm_2_0"]
+
+
+def test_options_of_scoring_arrive(cohort_file: Path, tmp_path: Path) -> None:
+    command = [cohort_file, *KEYS, "--dry-run", "--json", "-o", tmp_path / "study"]
+    usual = json.loads(compare(*command).stdout)["measure"]
+    assert (usual["all_cells"], usual["scale"], usual["max_cells"]) == (False, None, 2500)
+    options = ["--all-cells", "--no-scale", "--max-cells", 77, "--metrics", "w1,w2", "--baselines", "ridge"]
+    found = json.loads(compare(*command, *options).stdout)["measure"]
+    assert found == {
+        "metrics": ["w1", "w2"], "baselines": ["ridge"], "max_cells": 77, "all_cells": True, "scale": False,
+        "seed": 0,
+    }  # fmt: skip
+
+
+def test_the_row_compared_against_is_the_one_asked_for(cohort_file: Path, tmp_path: Path) -> None:
+    command = [cohort_file, *KEYS, *SHORT, "--methods", "fm", "--folds", 2, "-o", tmp_path / "study"]
+    found = compare(*command, "--baselines", "identity,ridge", "--against", "ridge", "--json")
+    assert found.exit_code == 0, found.stderr
+    assert json.loads(found.stdout)["settings"]["against"] == "ridge"
+    assert "Against ridge" in found.stderr
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_groups_that_a_refit_learns_from_are_not_scored(
+    cohort_file: Path, tmp_path: Path, refit: bool
+) -> None:
+    cells = anndata.read_h5ad(cohort_file)
+    part = {"P1": "train", "P2": "train", "P3": "val", "P4": "test"}
+    cells.obs["part"] = cells.obs["patient"].map(part).astype(str)
+    cells.obs["shown"] = (cells.obs["patient"] == "P2").to_numpy()
+    cells.write_h5ad(tmp_path / "parts.h5ad")
+    command = [tmp_path / "parts.h5ad", *KEYS, "--split-key", "part", "--score-training", "shown"]
+    command += ["--set", f"training.refit={str(refit).lower()}", "--dry-run", "--json"]
+    found = compare(*command, "-o", tmp_path / "study")
+    assert found.exit_code == 0, found.stderr
+    (fold,) = json.loads(found.stdout)["folds"].values()
+    expected = {"train": ["P2"], "test": ["P4"], **({} if refit else {"val": ["P3"]})}
+    assert fold == expected

@@ -96,7 +96,7 @@ def test_blind_to_padding(build, shape, make_population, rng):
     """Neither the number of padded rows nor what stands in them matters."""
     embedder = build(shape).double()
     tight = as_dtype(draw([make_population(60)], 60, [0], rng), torch.float64)
-    junk = torch.full((1, 30, 3), 7.0).double()
+    junk = torch.full((1, 30, 3), 0.1).double()  # among the cells, where it would be heard
     loose = tight._replace(
         cells=torch.cat([tight.cells, junk], dim=1),
         mask=torch.cat([tight.mask, torch.zeros(1, 30, dtype=torch.bool)], dim=1),
@@ -154,6 +154,20 @@ def test_contexts_of_subsamples_merge_to_one(build, shape, make_population, rng)
     assert len(blocks.cells) == 3
     found = merged.query(torch.zeros(1, 4, 3), torch.zeros(1, 4))
     assert found.shape in {(1, 4, embedder.width), (1, 1, embedder.width)}
+
+
+def test_every_subsample_has_a_say_in_the_merged_context(build_of_cells, shape, make_population, rng):
+    """Their order has none."""
+    embedder = build_of_cells(shape).double()
+    blocks = as_dtype(
+        draw([make_population(90), make_population(90, shift=1.0)], 90, [0, 0], rng), torch.float64
+    )
+    x, t = torch.randn(1, 4, 3, generator=rng).double(), torch.rand(1, 4, generator=rng).double()
+    merged = embedder(blocks).merged().query(x, t)
+    swapped = embedder(type(blocks)(*(part.flip(0) for part in blocks))).merged().query(x, t)
+    assert torch.allclose(merged, swapped, atol=1e-10)
+    alone = embedder(type(blocks)(*(part[:1] for part in blocks))).merged().query(x, t)
+    assert (merged - alone).abs().sum(dim=(0, 1)).gt(1e-6).sum() > merged.shape[-1] / 2
 
 
 def test_save_and_load(build_learned, shape, make_population, rng):

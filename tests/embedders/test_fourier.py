@@ -91,3 +91,26 @@ def test_subsamples_of_one_size_merge_to_the_whole(rng):
 def test_sizes_without_sense_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         FourierConfig(**settings)
+
+
+def test_both_the_function_and_the_question_teach_the_frequencies(rng):
+    """The gradient of all that a point is told, against finite differences."""
+    embedder = built(rng, 2, bandwidths=(0.7,), frequencies=3, embedding=4)
+    cells, x = (torch.randn(1, n, 2, generator=rng).double() for n in (20, 5))
+
+    def told(frequencies):
+        embedder.frequencies.data = frequencies
+        return torch.func.functional_call(embedder, {"frequencies": frequencies}, (batch(cells),)).query(
+            x, x.new_zeros(1, 5)
+        )
+
+    start = embedder.frequencies.detach().clone().requires_grad_()
+    assert torch.autograd.gradcheck(told, (start,))
+
+
+def test_the_vector_hears_what_mean_and_spread_do_not_tell(rng):
+    """Three points and their mirror image: the same mean and spread, another third moment."""
+    embedder = built(rng, 1)
+    skewed = torch.tensor([-1.0, -1.0, 2.0]).double().view(1, 3, 1)
+    vectors = [embedder(batch(cells)).pooled for cells in (skewed, -skewed)]
+    assert (vectors[0] - vectors[1]).norm() > 0.1

@@ -75,7 +75,7 @@ def test_repeating_the_cells_changes_nothing(rng):
 
 
 def test_attention_without_queries_is_the_kernel(rng):
-    """With q = 0, a head returns the mean shift and curvature of the kernel at its length scale."""
+    """With q = 0, a head returns mean shift, curvature and density of the kernel at its length scale."""
     config = SetAttentionConfig(n_heads=2, shortest=0.3, longest=0.9)
     with scoped(rng):
         attention = SetAttention(config, PLANE).double().eval()
@@ -86,6 +86,31 @@ def test_attention_without_queries_is_the_kernel(rng):
     found = attention.attend(x, t, attention(batch(cells))).view(1, 5, 2, -1)
     expected = kernel(batch(cells)).query(x, t).view(1, 5, 2, 6)
     assert torch.allclose(found[..., :5], expected[..., :5], atol=1e-5)
+    # the density is compressed by softplus there and relu here
+    raw = -torch.expm1(-expected[..., 5])
+    assert torch.allclose(found[..., -1], -torch.log1p(torch.nn.functional.softplus(-raw)), atol=1e-5)
+
+
+def test_attention_hears_the_time_and_the_middle_of_the_way(rng):
+    with scoped(rng):
+        attention = SetAttention(SetAttentionConfig(), PLANE).double().eval()
+    torch.nn.init.normal_(attention.query.weight, std=2.0)
+    context = attention(batch(torch.randn(1, 40, 2, generator=rng).double()))
+    x = torch.zeros(1, 3, 2).double()
+    t = torch.tensor([[0.0, 0.5, 1.0]]).double()
+    begin, middle, end = attention.attend(x, t, context)[0]
+    assert (begin - end).norm() > 0.01
+    attention.query.weight.data[:, 2] = 0  # only sin(pi t) is left
+    begin, middle, end = attention.attend(x, t, context)[0]
+    assert torch.allclose(begin, end, atol=1e-10)
+    assert (begin - middle).norm() > 0.01
+
+
+def test_heads_measure_in_orthonormal_axes_of_their_own(rng):
+    with scoped(rng):
+        axes = SetAttention(SetAttentionConfig(space=4), ModelShape(n_features=9, treatments=("a",))).project
+    assert torch.allclose(axes.mT @ axes, torch.eye(4).expand(len(axes), 4, 4), atol=1e-5)
+    assert (axes[0] - axes[1]).norm() > 0.1
 
 
 @pytest.mark.parametrize("d", [1, 2, 5, 24])

@@ -94,3 +94,13 @@ def modulated(rng):
 def test_sizes_without_sense_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         FieldConfig(**settings)
+
+
+def test_units_are_dropped_in_training_only(rng):
+    with scoped(rng):
+        field = VelocityField(FieldConfig(width=32, n_blocks=2, dropout=0.5), 3, 2, 0)
+    torch.nn.init.normal_(field.out.weight)
+    x, t, condition = torch.randn(1, 5, 3, generator=rng), torch.rand(1, 5, generator=rng), torch.ones(1, 2)
+    with scoped(rng):
+        assert not torch.equal(field.train()(x, t, condition, None), field(x, t, condition, None))
+    assert torch.equal(field.eval()(x, t, condition, None), field(x, t, condition, None))

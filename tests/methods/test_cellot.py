@@ -197,3 +197,23 @@ def test_cells_that_do_not_stay_finite_stop_the_prediction(rng):
 def test_settings_without_sense_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         choice(**settings)
+
+
+def test_units_are_of_controls_and_treated_and_pairs_of_no_use(shape, pairs):
+    method = Catalog("methods").build(Catalog("methods").choose("cellot"), shape)
+    method.fit_units(pairs, torch.ones(3))
+    cells = [*(p.source.cells for p in pairs[::2]), *(p.target.cells for p in pairs)]
+    center = torch.stack([c.double().mean(0) for c in cells]).mean(0)
+    assert torch.allclose(method.standardizer.center.double(), center, atol=1e-6)
+    assert not method.uses_pairs
+
+
+def test_the_critic_bends_everywhere(shape):
+    """Its least curvature bounds how far apart two cells may be carried."""
+    method = Catalog("methods").build(Catalog("methods").choose("cellot", max_stretch=10.0), shape).double()
+    for parameter in method.critic.parameters():
+        torch.nn.init.zeros_(parameter)
+    x = torch.randn(1, 1, 3, dtype=torch.float64)
+    condition = torch.zeros(1, int(method.encoder.width), dtype=torch.float64)
+    hessian = torch.func.hessian(lambda x: method.critic(x.view(1, 1, 3), condition).sum())(x.view(3))
+    assert torch.linalg.eigvalsh(hessian).min() >= 0.1 - 1e-9

@@ -127,3 +127,34 @@ def test_every_cell_is_shown_at_a_time_of_its_own(method, batch):
     assert len(t.unique()) == 4 * 16
     assert t.min() >= 0
     assert t.max() <= 1
+
+
+def test_field_and_context_are_asked_at_the_same_point_and_time(shape, pairs, monkeypatch):
+    with scoped(stream(0, "init")):
+        method = Catalog("methods").build(Catalog("methods").choose("mfm"), shape)
+    method.fit_units(pairs, torch.ones(3))
+    asked, fields = [], []
+    context_type, field = type(method.embed(cover(pairs[0].source, 64, -1, stream(0)))), method.field.forward
+    query = context_type.query
+    monkeypatch.setattr(context_type, "query", lambda c, x, t: asked.append((x, t)) or query(c, x, t))
+    monkeypatch.setattr(
+        method.field, "forward", lambda x, t, *rest: fields.append((x, t)) or field(x, t, *rest)
+    )
+    sampler = PairSampler(pairs, shape, n_populations=4, n_cells=16, context_cells=method.context_cells)
+    loss(method, sampler.draw(stream(0, "batches")))
+    told = method.prepare(
+        cover(pairs[0].source, 64, -1, stream(0)),
+        shape.encode([pairs[0].condition], pairs[0].source.covariates.unsqueeze(0)),
+    )
+    method.transport(pairs[0].source.cells, told, SolverConfig(steps=2))
+    assert len(asked) == len(fields) == 1 + 2 * 2
+    for (x, t), (field_x, field_t) in zip(asked, fields, strict=True):
+        assert torch.equal(x, field_x)
+        assert torch.equal(t, field_t)
+    assert fields[0][1].unique().numel() == 4 * 16
+
+
+@pytest.mark.parametrize(("name", "apart"), [("kernel", True), ("set-attention", True), ("fourier", False)])
+def test_contexts_that_look_at_cells_are_kept_apart_from_those_that_flow(name, apart, shape):
+    choice = Catalog("methods").choose("mfm", embedder=Catalog("embedders").choose(name))
+    assert Catalog("methods").build(choice, shape).context_apart is apart

@@ -8,7 +8,8 @@ from cellflow_cli.errors import ConfigError
 from cellflow_cli.flow.ode import SolverConfig
 from cellflow_cli.prediction.transport import prepare, start, transport
 from cellflow_cli.rng import scoped, stream
-from cellflow_cli.types import Condition
+from cellflow_cli.training.sampler import PairSampler
+from cellflow_cli.types import Condition, PopulationPair
 
 ROOM = Catalog("methods")
 DRUG = Condition("drugB")
@@ -72,3 +73,26 @@ def test_the_label_is_heard_and_a_new_sample_has_none(shape, make_population):
     assert not torch.equal(moved(0), moved(-1))
     no_labels = prepare(method, population, DRUG, 0, -1).told.context.vector
     assert torch.equal(no_labels, torch.zeros(1, len(shape.samples)))
+
+
+def test_training_starts_at_noise_of_its_own_that_is_coupled(shape, make_population):
+    """In place of the control cells, standard normal in network units, other draws for each population."""
+    method = built("fm", shape, source="noise")
+    pairs = [
+        PopulationPair(
+            source=make_population(400, shift=50.0, sample=sample),
+            target=make_population(400, sample=sample, condition=DRUG),
+            pairs=(torch.arange(400), torch.arange(400)),
+        )
+        for sample in ("S1", "S2")
+    ]
+    sampler = PairSampler(pairs, shape, n_populations=2, n_cells=400, context_cells=0)
+    batch = sampler.draw(stream(0))
+    assert batch.n_paired.tolist() == [400, 400]
+    x0, x1 = method._ends(batch, stream(0, "coupling"))
+    assert x0.mean().abs() < 0.15  # 2,400 draws: seven standard errors
+    assert abs(x0.std() - 1) < 0.1
+    assert not torch.equal(x0[0].sort(dim=0).values, x0[1].sort(dim=0).values)
+    plain = torch.randn(x0.shape, generator=stream(0, "coupling"))
+    shuffled = (method.standardizer(batch.x1) - plain).square().sum(-1).mean()
+    assert (x1 - x0).square().sum(-1).mean() < 0.5 * shuffled  # an optimal pairing is far shorter

@@ -12,9 +12,12 @@ from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import ConfigError, DataError
 from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.methods._flow_matching import FlowMatching
 from cellflow_cli.methods.mfm import MfmConfig
 from cellflow_cli.model import _train, plan
+from cellflow_cli.model._told import label_of
 from cellflow_cli.training.loop import TrainingConfig
+from cellflow_cli.types import Population
 from tests.model.conftest import FIXED, TINY, make_cohort, make_counts, make_model, make_spec
 
 
@@ -350,3 +353,56 @@ def test_sparse_and_dense_counts_agree(counts):
 def test_make_cohort_is_itself_reproducible():
     assert np.array_equal(make_cohort().X, make_cohort().X)
     assert (make_counts().X != make_counts().X).nnz == 0
+
+
+def test_units_are_those_of_the_groups_of_each_stage(cohort, monkeypatch):
+    seen, original = [], FlowMatching.fit_units
+
+    def fit_units(method, pairs, unit):
+        seen.append({pair.source.group for pair in pairs})
+        original(method, pairs, unit)
+
+    monkeypatch.setattr(FlowMatching, "fit_units", fit_units)
+    split = make_model(cohort).split
+    assert split.val
+    assert seen == [set(split.train), {*split.train, *split.val}]
+
+
+def test_a_refit_shows_each_population_as_often(cohort, monkeypatch):
+    """Scores that only get worse make the first validation the best, at step 6."""
+    falling = iter(range(1000))
+    monkeypatch.setattr(_train, "energy_distance", lambda *_: torch.tensor(float(next(falling))))
+    made = make_model(cohort)
+    assert made.run["best_step"] == 6
+    split = made.split
+    steps = round(6 * (len(split.train) + len(split.val)) / len(split.train))
+    assert max(row["step"] for row in made.history.rows if row["stage"] == "refit") == steps > 6
+
+
+def test_validation_is_in_units_of_the_training_spread(cohort):
+    """Markers times ten: the same score."""
+    ten = cohort.copy()
+    ten.X = 10 * ten.X
+    scores = [make_model(adata).run["validation_energy"] for adata in (cohort, ten)]
+    assert scores[0] == pytest.approx(scores[1], rel=0.02)
+
+
+@pytest.mark.parametrize(("embedder", "apart"), [("kernel", True), ("mean", False)])
+def test_contexts_that_look_at_cells_are_trained_apart_from_those_that_flow(
+    cohort, monkeypatch, embedder, apart
+):
+    seen, original = [], _train.PairSampler
+    monkeypatch.setattr(
+        _train, "PairSampler", lambda *data, **how: seen.append(how["apart"]) or original(*data, **how)
+    )
+    table = {"name": "mfm", "embedder": {"name": embedder}, "field": {"width": 8, "n_blocks": 1}}
+    cf.train(cohort, make_spec(), method=table, training=TINY, solver=FIXED, device="cpu")
+    assert set(seen) == {apart}
+
+
+def test_samples_that_were_trained_on_have_their_label(cohort):
+    made = make_model(cohort, method="cgfm")
+    cells = torch.zeros(3, 4)
+    trained, unseen = (Population(sample=(name,), group=name, cells=cells) for name in ("P1", "P5"))
+    assert label_of(made, trained) == made.shape.samples.index("P1")
+    assert label_of(made, unseen) == -1

@@ -15,16 +15,18 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from cellflow_cli.config import from_dict
 from cellflow_cli.data.read import read_obs
 from cellflow_cli.errors import CellflowError, ConfigError, NumericalError, OutputError
 from cellflow_cli.model import load, train
 from cellflow_cli.prediction.trajectory import trajectory
-from cellflow_cli.study import Measure, arms_of_methods, folds_by_group, run
+from cellflow_cli.study import Measure, arms_of_methods, folds_by_column, folds_by_group, jobs, run
 from cellflow_cli.study._study import _read_scores
 from cellflow_cli.study.flows import flows
 from cellflow_cli.study.jobs import run_job
+from tests.study.conftest import DATA, TINY
 
 
 def test_a_study_trains_every_arm_on_every_fold_and_scores_the_held_out_groups(study):
@@ -308,3 +310,49 @@ def test_flows_begin_at_the_source_and_end_at_the_prediction(study, only_fm):
     assert flow.title == "held out: P1, drug"
     assert path[0] == pytest.approx(flow.source, abs=1e-4)
     assert path[2].shape == flow.source.shape
+
+
+def test_seeds_train_other_models_with_the_settings_of_the_arm(only_fm):
+    both = replace(only_fm, seeds=(0, 1))
+    run(both, 1)
+    models = [load(folder / "model") for folder in sorted((only_fm.folder / "jobs").iterdir())]
+    assert [model.run["seed"] for model in models] == [0, 1]
+    assert [model.config.solver.steps for model in models] == [2, 2]
+    first, second = (model.method.field.out.weight for model in models)
+    assert not torch.equal(first, second)
+
+
+def test_scores_are_measured_as_asked(only_fm, monkeypatch):
+    seen = []
+    original = jobs.score
+    monkeypatch.setattr(jobs, "score", lambda *data, **how: seen.append(how) or original(*data, **how))
+    measure = Measure(metrics=("energy",), baselines=("ridge",), max_cells=17, all_cells=True, scale=False)
+    run(replace(only_fm, measure=measure), 1)
+    for how in seen:
+        assert (how["max_cells"], how["all_cells"], how["scale"]) == (17, True, False)
+        assert (how["metrics"], how["baselines"]) == (("energy",), ("ridge",))
+
+
+def test_rows_without_a_model_are_those_of_the_same_measure(only_fm):
+    run(only_fm, 1)
+    changed = replace(only_fm, measure=replace(only_fm.measure, max_cells=10))
+    run(changed, 1)
+    scores = changed.scores()
+    assert {"identity", "floor"} <= set(scores["row"])
+    assert set(scores[scores["row"] == "identity"]["n"]) == {10}
+
+
+def test_of_training_groups_only_marked_samples_are_scored(only_fm, tmp_path, monkeypatch):
+    adata = anndata.read_h5ad(only_fm.data[0])
+    adata.obs["part"] = np.where(adata.obs["patient"] == "P4", "test", "train")
+    adata.obs["plate"] = np.where(np.arange(adata.n_obs) % 2 == 0, "a", "b")
+    adata.obs["shown"] = ((adata.obs["patient"] == "P2") & (adata.obs["plate"] == "a")).to_numpy()
+    adata.write_h5ad(tmp_path / "parts.h5ad")
+    spec = from_dict({**TINY, "data": {**DATA, "sample_key": ["patient", "plate"], "split_key": "part"}}).data
+    (fold,) = folds_by_column(adata.obs, spec, "shown", validation=False)
+    run(parts := replace(only_fm, data=(tmp_path / "parts.h5ad",), folds=(fold,)), 1)
+    scores = parts.scores()
+    found = scores[scores["row"] == "fm"][["part", "sample"]].drop_duplicates()
+    assert set(found.itertuples(index=False, name=None)) == {
+        ("train", "P2 | a"), ("test", "P4 | a"), ("test", "P4 | b"),
+    }  # fmt: skip

@@ -394,3 +394,38 @@ def test_history_holds_losses_and_scores():
 def test_settings_without_sense_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         TrainingConfig(**settings)
+
+
+def test_weights_that_no_loss_holds_decay():
+    """Decoupled: with rate r and decay d a weight without gradient keeps prod (1 - r_t d)."""
+
+    class Idle(Bowl):
+        def loss(self, batch, rng, phase):
+            return {"v": 0 * self.v.sum() + 0 * self.w}
+
+    method = Idle()
+    torch.nn.init.ones_(method.v)
+    config = TrainingConfig(steps=5, learning_rate=0.1, weight_decay=0.5, warmup_steps=0, patience=0)
+    trained(method, config=config)
+    kept = math.prod(1 - 0.1 * learning_rate_factor(step, config) * 0.5 for step in range(5))
+    assert method.v.tolist() == pytest.approx([kept, kept], rel=1e-5)
+
+
+def test_pairing_has_a_generator_of_its_own():
+    """What it draws leaves the batches alone."""
+    batches = []
+
+    class Drawing(Bowl):
+        def __init__(self, n):
+            super().__init__()
+            self.n = n
+
+        def loss(self, batch, rng, phase):
+            batches[-1].append(float(batch))
+            torch.randn(self.n, generator=rng)
+            return super().loss(batch, rng, phase)
+
+    for n in (1, 7):
+        batches.append([])
+        trained(Drawing(n))
+    assert batches[0] == batches[1]

@@ -173,3 +173,23 @@ def test_samples_never_trained_on_have_no_label(pairs, shape):
 def test_nothing_to_draw_from_is_refused(shape):
     with pytest.raises(ValueError, match="no population pairs"):
         sampler([], shape)
+
+
+def test_every_cell_of_a_larger_target_is_drawn(make_population, shape):
+    pair = PopulationPair(
+        source=numbered(make_population, 5),
+        target=numbered(make_population, 40, condition=Condition("drugB")),
+    )
+    drawing, rng = sampler([pair], shape, n_populations=1), stream(0)
+    seen = torch.cat([drawing.draw(rng).x1[0, :, 0] for _ in range(30)])
+    assert len(seen.unique()) == 40
+
+
+def test_each_population_has_its_own_covariates(pairs, shape):
+    told = {"S1": [1.0, 0.0], "S2": [0.0, 1.0], "S3": [1.0, 1.0]}
+    own = [
+        replace(p, source=replace(p.source, covariates=torch.tensor(told[p.source.sample[0]]))) for p in pairs
+    ]
+    batch = sampler(own, shape).draw(stream(0))
+    for label, covariates in zip(batch.population.label.tolist(), batch.condition.covariates, strict=True):
+        assert covariates.tolist() == told[shape.samples[label]]

@@ -1,0 +1,59 @@
+"""Parts that several embedders share: mean and spread of cells, and cells encoded by their neighbourhood."""
+
+import pytest
+import torch
+
+from cellflow_cli.embedders._context import mean_and_spread
+from cellflow_cli.embedders._graph import GraphEncoder
+from cellflow_cli.embedders.mean import Mean, MeanConfig
+from cellflow_cli.rng import scoped
+from cellflow_cli.types import ModelShape, PopulationBatch
+
+
+def batch(cells, mask=None):
+    mask = torch.ones(cells.shape[:2], dtype=torch.bool) if mask is None else mask
+    none, labels = cells.new_zeros(*cells.shape[:2], 0), torch.zeros(len(cells), dtype=torch.int64)
+    return PopulationBatch(cells, mask, none, labels)
+
+
+def encoder(rng, k=3):
+    with scoped(rng):
+        return GraphEncoder(2, width=4, n_layers=2, k=k, reference_cells=20).double()
+
+
+def test_mean_and_standard_deviation_of_the_cells_that_count():
+    h = torch.tensor([[[1.0, 0.0], [3.0, 10.0], [99.0, 99.0]]])
+    found = mean_and_spread(h, torch.tensor([[True, True, False]]))
+    assert found[0].tolist() == pytest.approx([2.0, 5.0, 1.0, 5.0], abs=1e-4)
+
+
+def test_the_cell_itself_stands_first(rng):
+    cells = torch.randn(1, 20, 2, generator=rng).double()
+    assert torch.equal(encoder(rng)(batch(cells))[..., :2], cells)
+
+
+def test_neighbours_are_heard_and_only_where_there_are_edges(rng):
+    cells = torch.randn(1, 20, 2, generator=rng).double()
+    moved = cells.clone()
+    moved[0, 1:] += 0.3  # all but the first cell
+    for k, heard in ((3, True), (0, False)):
+        made = encoder(rng, k)
+        first, second = (made(batch(c))[0, 0] for c in (cells, moved))
+        assert torch.equal(first, second) != heard
+
+
+def test_layers_are_not_linear(rng):
+    """Without edges: f(2 x) - f(0) is twice f(x) - f(0) for a linear map."""
+    made, cells = encoder(rng, k=0), torch.randn(1, 20, 2, generator=rng).double()
+    zero, once, twice = (made(batch(s * cells))[..., 2:] for s in (0, 1, 2))
+    assert (twice - zero - 2 * (once - zero)).abs().mean() > 1e-3
+
+
+def test_the_deep_set_reads_the_plain_cells_too(rng):
+    """With a network of each cell that says nothing, their mean and spread are left."""
+    with scoped(rng):
+        made = Mean(MeanConfig(width=8, embedding=4), ModelShape(n_features=2, treatments=("a",))).eval()
+    for parameter in made.cell.parameters():
+        torch.nn.init.zeros_(parameter)
+    cells = torch.randn(1, 30, 2, generator=rng)
+    assert (made(batch(cells)).vector - made(batch(cells + 1)).vector).norm() > 1e-2
