@@ -197,7 +197,7 @@ def _coverage_findings(table: PopulationTable, split: Split) -> list[Finding]:
     if unseen := [c.label for c in table.conditions if c not in learned]:
         what = f"Expected every treatment and dose in a training group, found {listed(unseen)} held out only."
         found.append(Finding("warning", what, "The model cannot learn them; hold out other groups."))
-    if len(split.train) < 2:
+    if len(split.train) < 2 and not split.val:
         what = f"Expected at least 2 training groups to set one aside, found {len(split.train)}."
         found.append(
             Finding("warning", what, "No group will pick the model; hold out fewer, or add samples.")
