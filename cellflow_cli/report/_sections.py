@@ -207,6 +207,12 @@ def _notes(story: Story) -> list[str]:
     regimes = story.summary["regimes"]
     entries = [entry for row in story.summary["intervals"].values() for entry in row.values()]
     notes = [_INTERVALS] if any(entry["low"] is not None for entry in entries) else []
+    if "identity" in story.scores.baselines and story.summary["metrics"][story.metric]["best"] != "low":
+        title = metric_title(story.metric)
+        notes.append(
+            f"No figure by size of the real effect: {title} is no distance and does not tell how large an "
+            "effect is."
+        )
     if "reason" in regimes:
         notes.append(f"By size of effect: {regimes['reason']}.")
     if "reason" in story.summary["cell_types"]:

@@ -249,7 +249,6 @@ def _switched(
     scores: Scores,
     metric: str,
 ) -> Table:
-    # rounded once more on the page: to far more digits than it shows
     numbers = {m: [[_plain(v) for v in line] for line in part.to_numpy()] for m, part in wide.items()}
     return _choice(name, caption, heads, lines, numbers, scores, metric)
 
@@ -276,4 +275,4 @@ def _metric_heads(metrics: Mapping[str, Any]) -> list[Column]:
 
 
 def _plain(x: float) -> float | None:
-    return None if pd.isna(x) else float(f"{x:.9g}")
+    return None if pd.isna(x) else float(x)

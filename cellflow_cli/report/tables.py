@@ -62,6 +62,16 @@ class Table:
     metrics: Mapping[str, list[list[float | None]]] = field(default_factory=dict)
     metric: str = ""
 
+    @property
+    def choices(self) -> dict[str, list[list[tuple[float | None, str]]]]:
+        """`metrics` for the page: numbers, to more digits than are shown, each with the text of its cell."""
+        return {
+            name: [
+                [(None if x is None else float(f"{x:.9g}"), value(x).text) for x in line] for line in lines
+            ]
+            for name, lines in self.metrics.items()
+        }
+
 
 def word(text: str) -> Cell:
     """A cell of text."""

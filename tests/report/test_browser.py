@@ -2,6 +2,7 @@
 
 import pytest
 
+from cellflow_cli.report._text import number
 from cellflow_cli.report.flow_figure import PopulationFlow
 from cellflow_cli.report.page import PAGE, files
 from tests.report.conftest import make_pictures, make_scores
@@ -17,6 +18,8 @@ def opened(browser, tmp_path_factory):
     scores = make_scores(groups=12, identity=0.6, mean_shift=0.1, ridge=-0.05, metrics=("energy", "w1"))
     table = scores.table
     table.loc[table["metric"] == "w1", "value"] += 1
+    ridge = (table["metric"] == "w1") & (table["group"] == "P0") & (table["row"] == "ridge")
+    table.loc[ridge, "value"] = 1234.5  # to three digits 1230, which tables do not write
     path = tmp_path_factory.mktemp("page") / PAGE
     pictures = make_pictures(scores)
     one = pictures.populations[0]
@@ -87,6 +90,15 @@ def test_another_metric_can_be_chosen(opened):
     assert opened.run(f"return {COLUMN}") == pytest.approx([value + 1 for value in before])
 
 
+def test_a_chosen_metric_is_written_as_python_does(opened):
+    opened.run(
+        "const choice = document.querySelector('#table-by-group select'); choice.value = 'w1';"
+        "choice.dispatchEvent(new Event('change'))"
+    )
+    cells = "Array.from(document.querySelectorAll('#table-by-group td'), td => td.textContent)"
+    assert number(1234.5) in opened.run(f"return {cells}")
+
+
 def test_another_population_can_be_chosen(opened):
     path = "document.querySelector('#plot-cells .point').getAttribute('transform')"
     before, name = (
@@ -105,6 +117,42 @@ def test_a_phone_needs_no_sideways_scrolling(opened):
     assert opened.run("return document.documentElement.scrollWidth") <= 390
     assert opened.run("return getComputedStyle(document.body).fontSize") == "16px"
     opened.screen(1280, 900)
+
+
+def test_figures_on_a_phone_scroll_by_themselves_and_stay_legible(opened):
+    """Labels have 8 points in the file: nothing is shrunk, and what is wider than the screen scrolls."""
+    opened.screen(390, 844, mobile=True)
+    widths = opened.run(
+        "return Array.from(document.querySelectorAll('.drawn')).filter(d => d.offsetParent)"
+        ".map(d => [d, d.firstElementChild])"
+        ".map(([d, image]) => [d.clientWidth, d.scrollWidth, image.clientWidth, image.naturalWidth])"
+    )
+    assert len(widths) == 4
+    for box, inside, image, natural in widths:
+        assert box <= 390
+        assert image >= natural
+        assert inside >= image
+    assert opened.run("return document.documentElement.scrollWidth") <= 390
+    opened.screen(1280, 900)
+
+
+def test_commands_in_print_break_at_spaces_only(opened):
+    opened.command("Emulation.setEmulatedMedia", media="print")
+    opened.screen(420, 900)
+    words = opened.run(
+        "return Array.from(document.querySelectorAll('pre span'), span => {"
+        "const range = document.createRange(); range.selectNodeContents(span);"
+        "const tops = new Set(Array.from(range.getClientRects(), r => Math.round(r.top)));"
+        "return [span.textContent, tops.size]; })"
+    )
+    assert {"--metrics", "--floor-splits"} <= {text for text, _ in words}
+    assert [text for text, n in words if n > 1] == []
+    lines = (
+        "new Set(Array.from(document.querySelectorAll('pre')[0].querySelectorAll('span'), s => s.offsetTop))"
+    )
+    assert opened.run(f"return {lines}.size") > 1
+    opened.screen(1280, 900)
+    opened.command("Emulation.setEmulatedMedia", media="")
 
 
 def test_it_can_be_printed(opened):

@@ -3,7 +3,7 @@
 import pytest
 
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.report.card import Inputs, command, metric_cards
+from cellflow_cli.report.card import Inputs, command, metric_cards, settings_lines
 from tests.report.conftest import make_scores
 
 
@@ -19,3 +19,11 @@ def test_commands_have_the_paths_and_the_heading_the_names():
     inputs = Inputs(predicted="runs/p.h5ad", truth="../data/t.h5ad", model="runs/model")
     assert inputs.title == "p.h5ad against t.h5ad"
     assert command({}, inputs).startswith("cellflow evaluate runs/p.h5ad ../data/t.h5ad --model runs/model")
+
+
+def test_the_card_tells_everything_that_limits_the_cells():
+    (cells,) = [text for name, text in settings_lines(make_scores().summary()) if name == "Cells"]
+    assert cells == (
+        "50 to 57 on either side of a comparison: half of the measured cells, at most 500, and no more than "
+        "were predicted or are controls."
+    )

@@ -9,6 +9,7 @@ import pytest
 
 from cellflow_cli.report._story import tell
 from cellflow_cli.report.card import Inputs
+from cellflow_cli.report.cell_figures import moves_figure
 from cellflow_cli.report.figures import effects_figure
 from cellflow_cli.report.flow_figure import PopulationFlow
 from cellflow_cli.report.page import FILES, PAGE, draw, files, render
@@ -172,9 +173,11 @@ def test_numbers_of_other_metrics_travel_with_the_page(page, scores):
         )[1]
     )
     assert list(numbers) == ["energy", "variance-ratio", "w1"]
-    assert np.shape(numbers["w1"]) == (16, 5)
+    assert [len(line) for line in numbers["w1"]] == [5] * 16
+    assert {len(entry) for line in numbers["w1"] for entry in line} == {2}  # the number and its text
     line = scores.table.query("group == 'P0' and treatment == 'chemo' and metric == 'w1'")
-    np.testing.assert_allclose(numbers["w1"][0], [line.set_index("row")["value"][row] for row in scores.rows])
+    first = [number for number, _ in numbers["w1"][0]]
+    np.testing.assert_allclose(first, [line.set_index("row")["value"][row] for row in scores.rows])
 
 
 def test_without_pictures_there_is_no_plotting_library(scores):
@@ -239,10 +242,38 @@ def test_numbers_are_rounded_once(scores):
     assert shown.metrics["energy"][0][0] == 0.381473
 
 
+@pytest.mark.parametrize("planted", [0.8125, 0.38149999999, 1234.5, 1.23e-05, -0.0625, None])
+def test_a_chosen_metric_shows_what_its_own_table_would(scores, planted):
+    """Ties, thousands and powers of ten are where a browser writes other digits than Python."""
+    same = replace(scores, table=scores.table.assign(value=np.nan if planted is None else planted))
+    shown = group_scores(same, "energy", "group", "By group")
+    first = [[cell.text for cell in line[1:]] for line in shown.lines]
+    assert [[text for _, text in line] for line in shown.choices["w1"]] == first
+    assert shown.choices["w1"][0][0][0] == (planted if planted is None else pytest.approx(planted, rel=1e-8))
+
+
 def test_what_is_no_distance_does_not_tell_the_size_of_an_effect():
     scores = make_scores(identity=0.6, ridge=0.1, metrics=("energy", "r2-mean"))
     assert effects_figure(scores, "energy", "ridge") is not None
     assert effects_figure(scores, "r2-mean", "ridge") is None
+    why = "No figure by size of the real effect"
+    assert why not in text_of(scores)
+    assert f"{why}: r2-mean is no distance" in text_of(
+        make_scores(identity=0.6, ridge=0.1, metrics=("r2-mean",))
+    )
+
+
+def test_legends_stand_beside_the_data(scores):
+    """Marks of a legend inside a panel look like data."""
+    for drawn in (
+        effects_figure(scores, "energy", "ridge"),
+        moves_figure(make_pictures(scores).populations[:3], "", "units"),
+    ):
+        (legend,) = drawn.figure.legends
+        assert all(panel.get_legend() is None for panel in drawn.figure.axes)
+        drawn.figure.draw_without_rendering()
+        box = legend.get_window_extent()
+        assert not any(box.overlaps(panel.get_window_extent()) for panel in drawn.figure.axes)
 
 
 def test_intervals_are_explained_where_there_are_some():

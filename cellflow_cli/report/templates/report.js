@@ -61,10 +61,10 @@ for (const box of document.querySelectorAll(".table")) {
       lines.forEach((line, i) => {
         const values = numbers[choice.value][i];
         const first = line.cells.length - values.length;
-        values.forEach((value, j) => {
+        values.forEach(([value, text], j) => {
           const cell = line.cells[first + j];
           cell.dataset.v = value === null ? "" : value;
-          cell.textContent = value === null ? "\u2013" : readable(value);
+          cell.textContent = text;
         });
       });
       box.querySelector(".shown b").textContent = choice.value;
@@ -72,12 +72,6 @@ for (const box of document.querySelectorAll(".table")) {
       if (search) filter();
     });
   }
-}
-
-function readable(value) {
-  const text = value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6)
-    ? value.toExponential(2) : String(Number(value.toPrecision(3)));
-  return text.replaceAll("-", "\u2212");
 }
 
 // Pictures: one population at a time, drawn from numbers that the page holds.
