@@ -34,12 +34,16 @@ def read_reference(file: Path, study: "Study") -> Any:
         raise ConfigError(
             f"Expected the columns {listed(REFERENCE_COLUMNS)} in `{file}`, found no {listed(missing)}."
         )
-    wrong = table[pd.to_numeric(table["value"], errors="coerce").isna() & table["value"].notna()]
-    if len(wrong):
-        raise ConfigError(
-            f"Expected numbers in the column value of `{file}`, found {wrong['value'].iloc[0]!r}. Correct it."
-        )
-    table = table.assign(value=pd.to_numeric(table["value"]))
+    for column in [name for name in ("value", "sd") if name in table]:
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        wrong = table[column][numbers.isna() & table[column].notna()]
+        if len(wrong):
+            raise ConfigError(
+                f"Expected numbers in the column {column} of `{file}`, found {wrong.iloc[0]!r}. Correct it."
+            )
+        table = table.assign(**{column: numbers})
+    if table["row"].isna().any():
+        raise ConfigError(f"Expected a name in every line of the column row of `{file}`, found none in some.")
     own = {*(arm.name for arm in study.arms), *Catalog("baselines").names(), "floor"}
     if taken := [name for name in dict.fromkeys(table["row"]) if name in own]:
         raise ConfigError(

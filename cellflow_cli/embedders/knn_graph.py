@@ -26,7 +26,7 @@ class KnnGraphConfig:
     embedding: int = field(default=8, metadata={"help": "Width of the population embedding."})
 
     def __post_init__(self) -> None:
-        check_cells(self.fewest_cells or 1, self.reference_cells)
+        check_cells(1 if self.fewest_cells is None else self.fewest_cells, self.reference_cells)
         if min(self.reference_cells, self.width, self.n_layers, self.embedding) < 1 or self.k < 0:
             raise ConfigError("Expected sizes of at least 1 and k of at least 0 in method.embedder.")
         check_width(self.embedding)

@@ -24,7 +24,7 @@ class MeanConfig:
     embedding: int = field(default=32, metadata={"help": "Width of the population embedding."})
 
     def __post_init__(self) -> None:
-        check_cells(self.fewest_cells or 1, self.reference_cells)
+        check_cells(1 if self.fewest_cells is None else self.fewest_cells, self.reference_cells)
         if min(self.width, self.embedding) < 1:
             raise ConfigError("Expected sizes of at least 1 in method.embedder.")
         check_width(self.embedding)

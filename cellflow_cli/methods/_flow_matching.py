@@ -26,6 +26,7 @@ from cellflow_cli.methods._phase import Phase
 from cellflow_cli.types import Batch, ConditionBatch, ModelShape, PopulationBatch, PopulationPair, Transported
 
 SOURCES = ("control", "noise")
+_STEPS_ON_THE_WAY = 32  # where the solver names none
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -203,21 +204,35 @@ class FlowMatching(nn.Module):
         Args:
             x0: Start of the cells, units of the data, shape [n, d].
             told: From `prepare`.
-            solver: Its fixed steps are shared out over the stretches between two times.
+            solver: Its fixed steps are those of the prediction, so that cells end where it takes them.
             times: Ascending, within [0, 1].
         """
-        x, begin, found = self.standardizer(x0).unsqueeze(0), 0.0, []
-        for end in times:
-            steps = None if solver.steps is None else max(1, math.ceil(solver.steps * (end - begin)))
-
-            def velocity(s: Tensor, x: Tensor, a: float = begin, h: float = end - begin) -> Tensor:
-                return h * self._velocity(x, (a + h * s).expand(x.shape[:2]), told)
-
-            stretch = dataclasses.replace(solver, steps=steps)
-            x = integrate(velocity, x, stretch).cells if end > begin else x
-            begin = end
-            found.append(self.standardizer.inverse(x.squeeze(0)))
+        x, done, found = self.standardizer(x0).unsqueeze(0), 0, []
+        n = solver.steps or _STEPS_ON_THE_WAY
+        for time in times:
+            whole = math.floor(time * n + 1e-9)  # steps of the prediction that end by then
+            x, done = self._stretch(x, (done / n, whole / n), whole - done, told, solver), whole
+            shown = self._stretch(x, (whole / n, time), int(time * n - whole > 1e-9), told, solver)
+            found.append(self.standardizer.inverse(shown.squeeze(0)))
         return found
+
+    def _stretch(
+        self,
+        x: Float[Tensor, "1 n d"],
+        span: tuple[float, float],
+        steps: int,
+        told: Told,
+        solver: SolverConfig,
+    ) -> Float[Tensor, "1 n d"]:
+        """Cells in network units carried from one flow time to another."""
+        if steps == 0:
+            return x
+        begin, h = span[0], span[1] - span[0]
+
+        def velocity(s: Float[Tensor, ""], x: Float[Tensor, "1 n d"]) -> Float[Tensor, "1 n d"]:
+            return h * self._velocity(x, (begin + h * s).expand(x.shape[:2]), told)
+
+        return integrate(velocity, x, dataclasses.replace(solver, steps=steps)).cells
 
     def start(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"] | None:
         """Where the flow starts in place of control cells: n draws of noise, units of the data, or None."""

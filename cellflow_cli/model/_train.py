@@ -173,7 +173,8 @@ class _Training:
         )
         self.plan = plan(adata.obs, config)
         rows = self.plan.table.rows_of(self.plan.training_groups)
-        self.transform = fit_features(adata, config.data, rows, seed=config.seed)
+        fitted = self.plan.table.rows_of(self._learned(config.training.refit))
+        self.transform = fit_features(adata, config.data, fitted, seed=config.seed)
         self.vocabulary = vocabulary(adata.obs, config.data, rows)
         reader = PopulationReader(
             adata=adata, spec=config.data, transform=self.transform, vocabulary=self.vocabulary, device=device
@@ -182,11 +183,20 @@ class _Training:
         self.unit = torch.as_tensor(self.transform.scale, dtype=torch.float64, device=device)
         self.device = device
 
+    def _learned(self, refitted: bool) -> Sequence[str]:
+        """Groups that weights, features and summaries are of: without a refit, judges are no part."""
+        return self.plan.training_groups if refitted else self.plan.split.train
+
     def model(self, max_time_s: float | None) -> Model:
         """Train, refit, calibrate."""
         split, training = self.plan.split, self.config.training
         known = [pair for pair in self.pairs if pair.source.group in split.train]
-        judges = [pair for pair in self.pairs if pair.source.group in split.val and _can_judge(pair)]
+        conditions = {pair.condition for pair in known}
+        judges = [
+            pair
+            for pair in self.pairs
+            if pair.source.group in split.val and pair.condition in conditions and _can_judge(pair)
+        ]
         refits = bool(judges) and training.refit
         left = self._left(max_time_s)
         method, end = self._fitted("train", known, judges, left and left / (2 if refits else 1))
@@ -261,9 +271,11 @@ class _Training:
             self.report(stage, progress)
 
     def _shape(self, pairs: Sequence[PopulationPair]) -> ModelShape:
-        """Sizes and codes; conditions of all training groups, so that both stages build the same network."""
+        """Sizes and codes; conditions of all groups to learn from: both stages build the same network."""
+        learned = set(self._learned(self.config.training.refit))
         conditions = sorted(
-            {pair.condition for pair in self.pairs}, key=lambda c: (c.treatment, c.dose or 0.0)
+            {pair.condition for pair in self.pairs if pair.source.group in learned},
+            key=lambda c: (c.treatment, c.dose or 0.0),
         )
         treatments = tuple(dict.fromkeys(c.treatment for c in conditions))
         doses = {
@@ -320,7 +332,7 @@ class _Training:
             vocabulary=self.vocabulary,
             split=self.plan.split,
             summaries=summarise(
-                self.pairs,
+                [pair for pair in self.pairs if pair.source.group in self._learned(refitted)],
                 self.unit.cpu(),
                 stream(config.seed, "summaries"),
                 cell_types=self.vocabulary.cell_types,

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from cellflow_cli.errors import CellflowError, ConfigError, OutputError
+from cellflow_cli.errors import CellflowError, ConfigError, NumericalError, OutputError
 from cellflow_cli.study.arms import Arm, check_arms
 from cellflow_cli.study.folds import Fold
 from cellflow_cli.study.jobs import JOB_FILE, SCORES_FILE, Job, Measure, finished, of_rivals, run_job
@@ -72,6 +72,8 @@ class Study:
         found: dict[str, Path] = {}
         wanted = {fold.name: self._job(self.arms[0], fold, 0).rival_settings() for fold in self.folds}
         for file in sorted((self.folder / JOBS).glob(f"*/{JOB_FILE}")):
+            if file.parent.name.startswith("."):
+                continue  # half written, by a comparison that was killed or runs now
             facts = finished(file.parent)
             if not facts or not facts["rivals"] or facts["fold"] in found:
                 continue
@@ -269,6 +271,17 @@ def _result(job: Job) -> dict[str, Any] | CellflowError:
         return run_job(job)
     except CellflowError as error:
         return error
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or _is_memory(error)):
+            raise
+        return NumericalError(
+            "Expected enough memory for the training, found too little. Give the arm a smaller network or "
+            "fewer cells a step, or run fewer side by side with `--jobs 1`."
+        )
+
+
+def _is_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "alloc" in str(error)
 
 
 def cores() -> int:

@@ -11,6 +11,7 @@ from cellflow_cli.config import RunConfig, from_dict, merged, read_toml
 from cellflow_cli.errors import ConfigError, listed
 
 _OWN = ("method", "training", "solver")
+_LONGEST = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +128,11 @@ def check_arms(arms: Sequence[Arm]) -> None:
     for arm in arms:
         if not arm.slug:
             raise ConfigError(f"Expected letters or digits in the name of an arm, found {arm.name!r}.")
+        if len(arm.slug) > _LONGEST:
+            raise ConfigError(
+                f"Expected names of at most {_LONGEST} letters for arms, which become folders, found one of "
+                f"{len(arm.name)}: {arm.name[:20]!r}... Shorten it."
+            )
         if arm.name in taken:
             raise ConfigError(f"Expected an arm of another name than the row {arm.name!r}. Rename it.")
         if arm.slug in seen:

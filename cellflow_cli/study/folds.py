@@ -117,7 +117,7 @@ def folds_by_column(
             f"{trained}. Choose another column with `--split-key`, or hold groups out in turn with `--by`."
         )
     fold = Fold(name="split", spec=spec, scored=tuple(scored), only=training_column)
-    return _trainable([fold], obs, table)
+    return _trainable([fold], obs, table, validation)
 
 
 def not_scored(folds: Sequence[Fold]) -> list[dict[str, Any]]:
@@ -135,8 +135,16 @@ def not_scored(folds: Sequence[Fold]) -> list[dict[str, Any]]:
     ]
 
 
-def _trainable(folds: Sequence[Fold], obs: pd.DataFrame, table: PopulationTable) -> list[Fold]:
+def _trainable(
+    folds: Sequence[Fold], obs: pd.DataFrame, table: PopulationTable, validation: bool = False
+) -> list[Fold]:
     """Folds that score what can be learned in them: conditions that some training group has.
+
+    Args:
+        folds: What is held out.
+        obs: Of the data.
+        table: Its populations.
+        validation: Whether groups of val are scored, which then teach nothing.
 
     Raises:
         DataError: If there are none.
@@ -144,8 +152,10 @@ def _trainable(folds: Sequence[Fold], obs: pd.DataFrame, table: PopulationTable)
     found = []
     for fold in folds:
         split = split_groups(obs, fold.spec, table, seed=0)  # groups are held out by name: nothing is drawn
-        known = {p.condition for p in table.treated if p.group in {*split.train, *split.val}}
-        held = [(p.group, p.condition) for p in table.treated if p.condition and p.group in split.test]
+        taught = {*split.train} if validation else {*split.train, *split.val}
+        unseen = {*split.test, *split.val} - taught
+        known = {p.condition for p in table.treated if p.group in taught}
+        held = [(p.group, p.condition) for p in table.treated if p.condition and p.group in unseen]
         lost = dict.fromkeys(pair for pair in held if pair[1] not in known)
         able = {p.group for p in table.treated if p.condition in known}
         scored = [(part, tuple(g for g in names if g in able)) for part, names in fold.scored]
@@ -194,7 +204,7 @@ def marks(obs: pd.DataFrame, column: str) -> Bool[np.ndarray, " n"]:
 def _natural(text: str) -> list[tuple[int, int, str]]:
     """Sort key that reads runs of digits as numbers."""
     return [
-        (0, int(piece), "") if piece.isdigit() else (1, 0, piece)
+        (0, int(piece), "") if piece.isdecimal() else (1, 0, piece)
         for piece in re.split(r"(\d+)", text)
         if piece
     ]

@@ -22,6 +22,7 @@ from cellflow_cli.study.arms import Arm
 from cellflow_cli.study.folds import TRAINING, Fold, marks
 
 JOB_FILE, SCORES_FILE, MODEL_FOLDER = "job.json", "scores.csv", "model"
+_FACTS = {"fingerprint", "settings", "rivals", "fold", "seconds", "steps", "cells_predicted", "run"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,9 +181,13 @@ def scored(model: Model, adata: anndata.AnnData, job: Job) -> tuple[pd.DataFrame
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
-    """The content of `job.json` if the job is done, else None."""
-    file = folder / JOB_FILE
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    """The content of `job.json` if the job is done, else None; a damaged folder is as good as none."""
+    try:
+        facts = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    whole = isinstance(facts, dict) and facts.keys() >= _FACTS and (folder / SCORES_FILE).exists()
+    return facts if whole else None
 
 
 def _parts(adata: anndata.AnnData, fold: Fold) -> Iterator[tuple[str, dict[str, list[str]]]]:

@@ -51,12 +51,17 @@ def numbers(report: Path, metric: str) -> dict[str, object]:
     }
 
 
+def words_of(command: str) -> list[str]:
+    """A command of the page, where every word is an element of its own."""
+    return shlex.split(html.unescape(re.sub("</?span>", "", command)))
+
+
 def printed(page: str, metric: str) -> list[str]:
     """Words of the command on the card of a metric."""
     card = re.search(rf'<article class="card" id="metric-{metric}">(.*?)</article>', page, re.DOTALL)
     assert card is not None
     command = re.findall(r"<pre><code>(.*?)</code></pre>", card[1], re.DOTALL)[-1]
-    return shlex.split(html.unescape(command))
+    return words_of(command)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -76,7 +81,7 @@ def test_the_command_for_all_gives_the_same_files(reported: Path, monkeypatch: p
     page = (reported / "report" / "report.html").read_text("utf-8")
     command = re.search(r"<p>All scores again:</p>\s*<pre><code>(.*?)</code></pre>", page, re.DOTALL)
     assert command is not None
-    words = shlex.split(html.unescape(command[1]))
+    words = words_of(command[1])
     words[words.index("-o") + 1] = "again"
     monkeypatch.chdir(reported)
     run(*words[1:], "--no-page")

@@ -78,6 +78,8 @@ def test_rows_from_elsewhere_stand_beside(cohort_file: Path, tmp_path: Path) -> 
     assert "0.123" in found.stderr
     for text, said in (
         ("row,part,metric,value\nthe paper,held out,energy,.2±.01\n", "Expected numbers in the column value"),
+        ("row,part,metric,value,sd\nthe paper,held out,energy,.2,about 3\n", "numbers in the column sd"),
+        ("row,part,metric,value\n,held out,energy,.2\n", "Expected a name in every line"),
         ("row,part,metric,value\nfm,held out,energy,99\n", "Expected names of their own"),
         ("row,part,metric,value\nthe paper,test,energy,99\n", "Expected parts of the study ('held out')"),
     ):

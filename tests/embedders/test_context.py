@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from cellflow_cli.embedders._context import mean_and_spread
+from cellflow_cli.embedders._context import mean_and_spread, thinned
 from cellflow_cli.embedders._graph import GraphEncoder
+from cellflow_cli.embedders.knn_graph import KnnGraphConfig
 from cellflow_cli.embedders.mean import Mean, MeanConfig
+from cellflow_cli.errors import ConfigError
 from cellflow_cli.rng import scoped
 from cellflow_cli.types import ModelShape, PopulationBatch
 
@@ -57,3 +59,18 @@ def test_the_deep_set_reads_the_plain_cells_too(rng):
         torch.nn.init.zeros_(parameter)
     cells = torch.randn(1, 30, 2, generator=rng)
     assert (made(batch(cells)).vector - made(batch(cells + 1)).vector).norm() > 1e-2
+
+
+def test_of_a_small_population_in_training_its_cells_are_seen_and_not_the_padding(rng):
+    """Forty cells padded to 300: however few rows are drawn, they are cells."""
+    cells = torch.randn(1, 300, 2, generator=rng)
+    mask = torch.arange(300)[None] < 40
+    with scoped(rng):
+        for _ in range(20):
+            assert thinned(batch(cells, mask), 10).mask[0, :10].all()
+
+
+@pytest.mark.parametrize("config", [MeanConfig, KnnGraphConfig])
+def test_no_cells_at_all_are_refused(config):
+    with pytest.raises(ConfigError, match="at least 1, found 256 and 0"):
+        config(reference_cells=256, fewest_cells=0)

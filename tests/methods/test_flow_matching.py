@@ -158,3 +158,20 @@ def test_field_and_context_are_asked_at_the_same_point_and_time(shape, pairs, mo
 def test_contexts_that_look_at_cells_are_kept_apart_from_those_that_flow(name, apart, shape):
     choice = Catalog("methods").choose("mfm", embedder=Catalog("embedders").choose(name))
     assert Catalog("methods").build(choice, shape).context_apart is apart
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5, 7, 16])
+def test_cells_on_their_way_end_where_the_prediction_takes_them(method, shape, pairs, steps):
+    torch.nn.init.normal_(method.field.out.weight, std=0.3)
+    source, solver = pairs[0].source, SolverConfig(steps=steps)
+    told = method.prepare(
+        cover(source, method.context_cells or 1, -1, stream(0)),
+        shape.encode([Condition("drugB")], source.covariates.unsqueeze(0)),
+    )
+    with torch.no_grad():
+        way = method.eval().trajectory(source.cells, told, solver, (0.0, 0.25, 0.5, 0.75, 1.0))
+        end = method.transport(source.cells, told, solver).cells
+    assert torch.allclose(way[-1], end, atol=1e-5)
+    assert torch.allclose(way[0], source.cells, atol=1e-5)
+    moved = [float((cells - source.cells).norm()) for cells in way]
+    assert min(moved[1:]) > 0

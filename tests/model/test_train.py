@@ -1,5 +1,7 @@
 """Training from an AnnData: what takes part, what stays unseen, and how it ends."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -202,11 +204,13 @@ def test_an_interrupt_leaves_a_model_that_predicts(cohort):
     assert made.predict(cohort).n_obs == 24 * 4
 
 
-def test_an_interrupted_refit_leaves_the_validated_model(cohort):
+def test_an_interrupted_refit_leaves_the_validated_model(cohort, monkeypatch):
     partial = []
     with pytest.raises(KeyboardInterrupt):
         make_model(cohort, report=interrupt("refit", 1), save_partial=partial.append)
     (made,) = partial
+    # trained without one, but with features of the groups that a refit learns from
+    monkeypatch.setattr(_train._Training, "_learned", lambda run, refitted: run.plan.training_groups)
     whole = make_model(cohort, training=TrainingConfig(**{**vars(TINY), "refit": False}))
     assert same_weights(made, whole)
     assert made.run["best_step"] == whole.run["best_step"]
@@ -406,3 +410,31 @@ def test_samples_that_were_trained_on_have_their_label(cohort):
     trained, unseen = (Population(sample=(name,), group=name, cells=cells) for name in ("P1", "P5"))
     assert label_of(made, trained) == made.shape.samples.index("P1")
     assert label_of(made, unseen) == -1
+
+
+@pytest.mark.parametrize("features", ["X", "pca:2"])
+def test_without_a_refit_groups_of_validation_only_judge(cohort, features):
+    """Five times as large, they change no scaling, component or weight, and no summary is of them."""
+    spec = make_spec(features=features, expression="as-is" if features != "X" else None)
+    once = dataclasses.replace(TINY, refit=False, validate_every=12)  # one validation: it picks nothing
+    first = make_model(cohort, spec, training=once)
+    assert first.split.val
+    large = cohort.copy()
+    large.X[large.obs["patient"].isin(first.split.val).to_numpy()] *= 5
+    second = make_model(large, spec, training=once)
+    np.testing.assert_array_equal(first.transform.scale, second.transform.scale)
+    np.testing.assert_array_equal(first.transform.components, second.transform.components)
+    assert same_weights(first, second)
+    assert set(first.summaries.groups) == set(first.split.train)
+    assert set(make_model(cohort, spec).summaries.groups) == {*first.split.train, *first.split.val}
+
+
+def test_a_condition_that_only_judges_have_is_not_learned_without_a_refit(cohort):
+    judges = make_model(cohort).split.val
+    rare = cohort.copy()
+    label = rare.obs["treatment"].astype(str)
+    label[rare.obs["patient"].isin(judges) & (label == "other")] = "rare"
+    rare.obs["treatment"] = label
+    alone = make_model(rare, training=dataclasses.replace(TINY, refit=False))
+    assert "rare" not in alone.shape.treatments
+    assert "rare" in make_model(rare).shape.treatments

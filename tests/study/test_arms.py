@@ -87,3 +87,9 @@ def test_arms_must_differ(common):
 def test_a_slug_is_a_safe_folder_name():
     assert slug("MFM w/N, k=10") == "mfm-w-n-k-10"
     assert slug("../..") == ""
+
+
+def test_names_that_are_no_folders_are_refused(common):
+    arm = arms_of_methods(["fm"], common)[0]
+    with pytest.raises(ConfigError, match="at most 100 letters .* found one of 250"):
+        check_arms([replace(arm, name="x" * 250)])

@@ -8,7 +8,7 @@ import pytest
 
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, DataError
-from cellflow_cli.study.folds import folds_by_column, folds_by_group, not_scored
+from cellflow_cli.study.folds import _natural, folds_by_column, folds_by_group, not_scored
 
 SPEC = DataSpec(treatment_key="treatment", control=("control",), sample_key=("patient",), min_cells=2)
 
@@ -123,3 +123,23 @@ def test_marks_are_for_whole_samples():
     table.loc[(table["patient"] == "P2") & (table["treatment"] == "control"), "shown"] = "False"
     with pytest.raises(DataError, match="mark whole samples, controls included, found some cells of 'P2'"):
         folds_by_column(table, replace(SPEC, split_key="split"), "shown")
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_what_only_validation_groups_have_is_scored_if_they_teach_it(validation):
+    treated = {"P1": "drug", "P2": "rare", "P3": "rare"}
+    rows = [(p, t) for p in treated for t in ("control", treated[p]) for _ in range(30)]
+    obs = pd.DataFrame(rows, columns=["patient", "treatment"])
+    obs = pd.concat([obs, pd.DataFrame([("P3", "drug")] * 30, columns=obs.columns)], ignore_index=True)
+    obs.index = obs.index.astype(str)
+    obs["part"] = obs["patient"].map({"P1": "train", "P2": "val", "P3": "test"})
+    spec = DataSpec(treatment_key="treatment", control="control", sample_key="patient", split_key="part")
+    (fold,) = folds_by_column(obs, spec, None, validation=validation)
+    lost = [(group, condition.treatment) for group, condition in fold.untrained]
+    assert lost == ([("P2", "rare"), ("P3", "rare")] if validation else [])
+    assert fold.scored == (("test", ("P3",)),)
+
+
+def test_groups_sort_whatever_digits_they_have():
+    """A superscript is a digit and no number."""
+    assert sorted(["P10", "²", "P2", "10", "2"], key=_natural) == ["2", "10", "P2", "P10", "²"]

@@ -356,3 +356,42 @@ def test_of_training_groups_only_marked_samples_are_scored(only_fm, tmp_path, mo
     assert set(found.itertuples(index=False, name=None)) == {
         ("train", "P2 | a"), ("test", "P4 | a"), ("test", "P4 | b"),
     }  # fmt: skip
+
+
+def test_what_a_killed_comparison_left_is_no_job(only_fm):
+    """Temporaries have hidden names; one may be whole but for its place, or cut off."""
+    run(only_fm, 1)
+    (done,) = (only_fm.folder / "jobs").iterdir()
+    done.rename(done.with_name(".fm_1_0.ab12cd34"))
+    (only_fm.folder / "jobs" / ".other").mkdir()
+    (only_fm.folder / "jobs" / ".other" / "job.json").write_text("{")
+    run(only_fm, 1)
+    assert {"identity", "floor"} <= set(pd.read_csv(done / "scores.csv")["row"])
+
+
+@pytest.mark.parametrize(("file", "content"), [("job.json", "{"), ("job.json", "{}"), ("scores.csv", None)])
+def test_a_damaged_job_is_done_again(only_fm, file, content):
+    run(only_fm, 1)
+    (done,) = (only_fm.folder / "jobs").iterdir()
+    before = only_fm.scores()
+    if content is None:
+        (done / file).unlink()
+    else:
+        (done / file).write_text(content)
+    assert len(only_fm.pending()) == 1
+    run(only_fm, 1)
+    pd.testing.assert_frame_equal(only_fm.scores(), before)
+
+
+def test_an_arm_without_memory_leaves_the_others_running(study, monkeypatch):
+    original = jobs.train
+
+    def train(*data, method, **how):
+        if method.name == "fm":
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 EB")
+        return original(*data, method=method, **how)
+
+    monkeypatch.setattr(jobs, "train", train)
+    with pytest.raises(NumericalError, match="2 of 4 jobs failed.*Expected enough memory"):
+        run(study, 1)
+    assert {"mfm", "identity"} <= set(study.scores()["row"])
