@@ -28,12 +28,15 @@ def main() -> None:
     parser.add_argument("--validation", default=LettersConfig.validation)
     parser.add_argument("--test", default=LettersConfig.test)
     parser.add_argument("--rotations", type=int, default=LettersConfig.n_rotations)
+    parser.add_argument("--font", default=LettersConfig.font)
+    parser.add_argument("--size", type=int, default=LettersConfig.size)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     config = LettersConfig(
-        alphabet=args.alphabet, validation=args.validation, test=args.test, n_rotations=args.rotations
-    )
+        alphabet=args.alphabet, validation=args.validation, test=args.test, n_rotations=args.rotations,
+        font=args.font, size=args.size,
+    )  # fmt: skip
     metrics = {name: Catalog("metrics").load(name) for name in METRICS}
     lines = []
     for part, letters in (("val", args.validation), ("test", args.test)):

@@ -276,3 +276,16 @@ def test_defaults_of_the_command_are_those_of_the_config():
     for name, default in known.items():
         assert given[name.removeprefix("n_")].default == default
     assert all(field.metadata["help"] for field in fields(LettersConfig))
+
+
+def test_blur_is_of_the_seed_and_has_nothing_to_do_with_the_jitter():
+    """x0 - x1 is the blur; x1 less the same pixels with fresh jitter holds the jitter of the file."""
+    blurs = []
+    for seed in (0, 1):
+        source, target = letter_points(SMALL, seed, "L", 0)
+        blurs.append(source - target)
+    jitter = letter_points(SMALL, 1, "L", 0)[1] - fresh_points(SMALL, 1, "L", 0, resampled=False)
+    assert not np.allclose(blurs[0][:100], blurs[1][:100])
+    assert (
+        abs(np.corrcoef(blurs[1].ravel(), jitter.ravel())[0, 1]) < 0.15
+    )  # of 800 numbers: four standard errors
