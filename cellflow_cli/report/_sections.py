@@ -171,7 +171,7 @@ def _floor_beside(story: Story, metric: str, rival: str) -> float | None:
 
 def _facts(split: Split, unmatched: dict[str, list[str]]) -> list[str]:
     known = counted(len(split.train_groups), "group") if split.train_groups else ""
-    trained = f"Training: {known} (`{split.group_key}`: {names(split.train_groups)})."
+    trained = f"Training, validation included: {known} (`{split.group_key}`: {names(split.train_groups)})."
     both = sorted({*split.groups} & {*split.train_groups})
     overlap = (
         f"Overlap check: {names(both)} in both." if both else "Overlap check: no scored group was trained on."
