@@ -219,6 +219,7 @@ def test_groups_seen_in_training_are_left_out_of_the_verdict():
     assert "Better than the best baseline, mean-shift" in page
     assert "leave out 3 groups seen in training (P0, P1, P2); scores.csv has them." in page
     assert "Overlap check: P0, P1, P2 in both." in page
+    assert "Training, validation included: " in page
 
 
 def test_the_floor_beside_a_comparison_is_that_of_its_populations():
