@@ -124,7 +124,7 @@ def test_merging_changes_neither_side():
         ({"training": {"clip_norm": math.inf}}, r"finite number at `training\.clip_norm`, found inf"),
         ({"method": {"embedder": {"bandwidths": [math.nan]}}}, r"finite number at .*bandwidths"),
         ({"training": {"validation_cells": 1}}, r"validation_cells of at least 2"),
-        ({"method": {"embedder": {"name": "mean", "embedding": 1}}}, r"embedding of at least 2"),
+        ({"method": {"embedder": {"name": "mean", "embedding": 1}}}, r"embedding of 0 or at least 2"),
         ({"method": {"embedder": {"name": "set-attention", "embedding": 1}}}, r"embedding of at least 2"),
         ({"trainin": {}}, r"Unknown setting `trainin`\. Did you mean 'training'\?"),
         (

@@ -46,17 +46,22 @@ class PooledContext:
         return PooledContext(self.vector.mean(0, keepdim=True))
 
 
-def check_width(embedding: int) -> None:
+def check_width(embedding: int, *, or_none: bool) -> None:
     """Whether a vector that goes through a layer norm can say anything.
 
+    Args:
+        embedding: Its width.
+        or_none: Whether 0 means that there is no such layer.
+
     Raises:
-        ConfigError: If it is a single number.
+        ConfigError: If it is a single number, or less.
     """
-    if embedding < 2:
-        raise ConfigError(
-            f"Expected method.embedder.embedding of at least 2, found {embedding}: the layer norm makes a "
-            "single number the same for every population."
-        )
+    if embedding >= 2 or (or_none and embedding == 0):
+        return
+    raise ConfigError(
+        f"Expected method.embedder.embedding of {'0 or ' if or_none else ''}at least 2, found {embedding}: "
+        "the layer norm makes a single number the same for every population."
+    )
 
 
 def check_cells(fewest: int, reference: int) -> None:

@@ -8,7 +8,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cellflow_cli.catalog import Entry
-from cellflow_cli.embedders._context import check_cells, masked_mean, mean_and_spread, thinned
+from cellflow_cli.embedders._context import (
+    PooledContext,
+    check_cells,
+    check_width,
+    masked_mean,
+    mean_and_spread,
+    thinned,
+)
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
 
@@ -26,6 +33,10 @@ class FourierConfig:
         },
     )
     frequencies: int = field(default=48, metadata={"help": "Frequencies drawn for each bandwidth."})
+    asked: bool = field(
+        default=True,
+        metadata={"help": "Whether the field sees it from the point that asks; else the same at all points."},
+    )
     embedding: int = field(default=8, metadata={"help": "Width of the vector beside it; 0: none."})
     reference_cells: int = field(default=1024, metadata={"help": "Cells of the population seen per step."})
     fewest_cells: int = field(
@@ -38,11 +49,7 @@ class FourierConfig:
         if self.frequencies < 1:
             raise ConfigError("Expected at least one of method.embedder.frequencies, found none.")
         check_cells(self.fewest_cells, self.reference_cells)
-        if self.embedding < 0 or self.embedding == 1:
-            raise ConfigError(
-                f"Expected method.embedder.embedding of 0 or at least 2, found {self.embedding}: the layer "
-                "norm makes a single number the same for every population."
-            )
+        check_width(self.embedding, or_none=True)
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,8 @@ class Fourier(nn.Module):
     h sqrt(d), and the other combinations that a network can take to its derivatives and to narrower
     kernels: what `kernel` and `set-attention` tell, yet from one vector of fixed size, whose cost does not
     grow with the number of cells. A small vector beside it, LayerNorm(W [mean, std, phi]), says what the
-    population is like wherever it is asked.
+    population is like wherever it is asked. With `asked` false the field is merely told phi and that vector,
+    the same at all points: one pooled vector, from which it has to work out the shape by itself.
 
     Args:
         config: Frequencies and sizes.
@@ -105,6 +113,7 @@ class Fourier(nn.Module):
         d, n = shape.n_features, config.frequencies
         n_in = d + shape.n_node_features
         self.reference_cells, self.fewest_cells = config.reference_cells, config.fewest_cells
+        self.asked = config.asked
         drawn = [torch.randn(d, n) / (h * math.sqrt(d)) for h in config.bandwidths]
         self.frequencies = nn.Parameter(torch.cat(drawn, dim=-1))
         n_told = 2 * self.frequencies.shape[-1]
@@ -115,7 +124,7 @@ class Fourier(nn.Module):
         )
         self.width = n_told + config.embedding
 
-    def forward(self, population: PopulationBatch) -> FourierContext:
+    def forward(self, population: PopulationBatch) -> FourierContext | PooledContext:
         """A context of b subsamples; in training of a random number of their cells."""
         population = thinned(population, self.fewest_cells) if self.training else population
         angle = population.cells @ self.frequencies
@@ -127,6 +136,8 @@ class Fourier(nn.Module):
             pooled = self.pool(
                 torch.cat([mean_and_spread(h, population.mask), _GAIN * cosine, _GAIN * sine], -1)
             )
+        if not self.asked:
+            return PooledContext(torch.cat([_GAIN * cosine, _GAIN * sine, pooled], dim=-1))
         return FourierContext(cosine, sine, self.frequencies, pooled)
 
 

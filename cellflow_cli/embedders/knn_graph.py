@@ -23,13 +23,15 @@ class KnnGraphConfig:
     )
     width: int = field(default=32, metadata={"help": "Units per graph layer."})
     n_layers: int = field(default=2, metadata={"help": "Graph layers, a nonlinearity after each."})
-    embedding: int = field(default=8, metadata={"help": "Width of the population embedding."})
+    embedding: int = field(
+        default=8, metadata={"help": "Width of the population embedding; 0: mean and spread as they are."}
+    )
 
     def __post_init__(self) -> None:
         check_cells(1 if self.fewest_cells is None else self.fewest_cells, self.reference_cells)
-        if min(self.reference_cells, self.width, self.n_layers, self.embedding) < 1 or self.k < 0:
+        if min(self.reference_cells, self.width, self.n_layers) < 1 or self.k < 0:
             raise ConfigError("Expected sizes of at least 1 and k of at least 0 in method.embedder.")
-        check_width(self.embedding)
+        check_width(self.embedding, or_none=True)
         if self.k >= self.reference_cells:
             raise ConfigError(
                 f"Expected fewer neighbours than cells in a subsample, found method.embedder.k = {self.k} "
@@ -45,7 +47,8 @@ class KnnGraph(nn.Module):
     phi = LayerNorm(W [mean h, std h]),  h = [h_0, ..., h_L]
 
     Mean and standard deviation are over the cells of the population; keeping h_0 lets the network
-    read the plain mean and spread of every feature.
+    read the plain mean and spread of every feature. With an `embedding` of 0 mean and spread are told as
+    they are, without W and the norm.
 
     Args:
         config: Sizes.
@@ -62,10 +65,13 @@ class KnnGraph(nn.Module):
         n_in = shape.n_features + shape.n_node_features
         self.reference_cells = config.reference_cells
         self.fewest_cells = config.fewest_cells or config.reference_cells
-        self.width = config.embedding
         self.encoder = GraphEncoder(n_in, config.width, config.n_layers, config.k, config.reference_cells)
-        self.out = nn.Sequential(
-            nn.Linear(2 * self.encoder.width, config.embedding), nn.LayerNorm(config.embedding)
+        n_pooled = 2 * self.encoder.width
+        self.width = config.embedding or n_pooled
+        self.out = (
+            nn.Sequential(nn.Linear(n_pooled, config.embedding), nn.LayerNorm(config.embedding))
+            if config.embedding
+            else nn.Identity()
         )
 
     def forward(self, population: PopulationBatch) -> PooledContext:

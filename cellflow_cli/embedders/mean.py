@@ -21,17 +21,22 @@ class MeanConfig:
         metadata={"help": "Fewest of them, the number is drawn anew per step; left out: always all."},
     )
     width: int = field(default=64, metadata={"help": "Units per layer."})
-    embedding: int = field(default=32, metadata={"help": "Width of the population embedding."})
+    embedding: int = field(
+        default=32, metadata={"help": "Width of the population embedding; 0: mean and spread as they are."}
+    )
 
     def __post_init__(self) -> None:
         check_cells(1 if self.fewest_cells is None else self.fewest_cells, self.reference_cells)
-        if min(self.width, self.embedding) < 1:
-            raise ConfigError("Expected sizes of at least 1 in method.embedder.")
-        check_width(self.embedding)
+        if self.width < 1:
+            raise ConfigError(f"Expected method.embedder.width of at least 1, found {self.width}.")
+        check_width(self.embedding, or_none=True)
 
 
 class Mean(nn.Module):
-    """phi(p0) = LayerNorm(W [mean h, std h]), h = [cell, f(cell)], f a network of two hidden layers.
+    """phi(p0) = LayerNorm(g([mean h, std h])), h = [cell, f(cell)], f and g small networks.
+
+    With an `embedding` of 0 mean and spread are told as they are: what the field is told of a population is
+    then an average over its cells, and of a mixture of populations (but for the spread) their mean.
 
     Args:
         config: Sizes.
@@ -45,7 +50,7 @@ class Mean(nn.Module):
         n_in = shape.n_features + shape.n_node_features
         self.reference_cells = config.reference_cells
         self.fewest_cells = config.fewest_cells or config.reference_cells
-        self.width = config.embedding
+        self.width = config.embedding or 2 * (n_in + config.width)
         self.cell = nn.Sequential(
             nn.Linear(n_in, config.width), nn.SiLU(), nn.Linear(config.width, config.width), nn.SiLU(),
             nn.Linear(config.width, config.width),
@@ -53,7 +58,7 @@ class Mean(nn.Module):
         self.out = nn.Sequential(
             nn.Linear(2 * (n_in + config.width), config.width), nn.SiLU(),
             nn.Linear(config.width, config.embedding), nn.LayerNorm(config.embedding),
-        )  # fmt: skip
+        ) if config.embedding else nn.Identity()  # fmt: skip
 
     def forward(self, population: PopulationBatch) -> PooledContext:
         """Embeddings of b subsamples, in training of a random number of their cells, shape [b, e]."""

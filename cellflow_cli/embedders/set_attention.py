@@ -58,7 +58,7 @@ class SetAttentionConfig:
         sizes = (self.n_heads, self.head_width, self.space, self.n_layers, self.width, self.embedding)
         if min(sizes) < 1 or self.k < 0:
             raise ConfigError("Expected sizes of at least 1 and k of at least 0 in method.embedder.")
-        check_width(self.embedding)
+        check_width(self.embedding, or_none=False)
         _check_scales(self.shortest, self.longest)
         if not self.k < self.fewest_cells <= self.reference_cells <= self.most_cells:
             raise ConfigError(

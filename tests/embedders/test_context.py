@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cellflow_cli.catalog import Catalog
 from cellflow_cli.embedders._context import mean_and_spread, thinned
 from cellflow_cli.embedders._graph import GraphEncoder
 from cellflow_cli.embedders.knn_graph import KnnGraphConfig
@@ -59,6 +60,22 @@ def test_the_deep_set_reads_the_plain_cells_too(rng):
         torch.nn.init.zeros_(parameter)
     cells = torch.randn(1, 30, 2, generator=rng)
     assert (made(batch(cells)).vector - made(batch(cells + 1)).vector).norm() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("mean", {"width": 8}), ("knn-graph", {"width": 8, "k": 3, "reference_cells": 30})]
+)
+def test_without_an_embedding_mean_and_spread_are_told_as_they_are(rng, name, settings):
+    """The cell stands first, so its own mean is the first that is told, and its spread is among the rest."""
+    entry = Catalog("embedders").load(name)
+    with scoped(rng):
+        made = entry.build(entry.config(embedding=0, **settings), ModelShape(n_features=2, treatments=("a",)))
+    cells = torch.randn(1, 30, 2, generator=rng)
+    told = made.eval()(batch(cells)).vector[0]
+    assert len(told) == made.width
+    assert torch.allclose(told[:2], cells[0].mean(0), atol=1e-6)
+    half = made.width // 2
+    assert torch.allclose(told[half : half + 2], cells[0].std(0, correction=0), atol=1e-5)
 
 
 def test_of_a_small_population_in_training_its_cells_are_seen_and_not_the_padding(rng):

@@ -13,29 +13,36 @@ ROOM = Catalog("embedders")
 
 
 FIXED = {"kernel", "label"}  # nothing to learn, and nothing read but the cells or the label
+TOLD = {
+    "fourier, not asked": ("fourier", {"asked": False}),
+    "knn-graph, pooled as it is": ("knn-graph", {"embedding": 0}),
+    "mean, pooled as it is": ("mean", {"embedding": 0}),
+}
+ALL = {**{name: (name, {}) for name in ROOM.names()}, **TOLD}
 
 
 def builder(name):
-    entry = ROOM.load(name)
+    room_name, settings = ALL[name]
+    entry = ROOM.load(room_name)
 
     def built(shape, seed=0):
         with scoped(stream(seed, "init")):
-            return entry.build(entry.config(), shape).eval()
+            return entry.build(entry.config(**settings), shape).eval()
 
     return built
 
 
-@pytest.fixture(params=ROOM.names())
+@pytest.fixture(params=ALL)
 def build(request):
     return builder(request.param)
 
 
-@pytest.fixture(params=sorted(set(ROOM.names()) - FIXED))
+@pytest.fixture(params=sorted(set(ALL) - FIXED))
 def build_learned(request):
     return builder(request.param)
 
 
-@pytest.fixture(params=sorted(set(ROOM.names()) - {"label"}))
+@pytest.fixture(params=sorted(set(ALL) - {"label"}))
 def build_of_cells(request):
     return builder(request.param)
 
@@ -65,6 +72,12 @@ def test_shape_and_dtype(build, shape, make_population, rng, precision):
     assert context.shape in {(2, 5, embedder.width), (2, 1, embedder.width)}
     assert context.dtype == precision
     assert context.isfinite().all()
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_is_merely_told_is_the_same_at_all_points(name, shape, make_population, rng):
+    context = queried(builder(name)(shape), draw([make_population(40)], 256, [-1], rng), rng)
+    assert context.shape[1] == 1
 
 
 def test_gradients_reach_every_parameter_and_no_padding(build_learned, shape, make_population, rng):

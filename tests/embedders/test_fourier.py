@@ -51,6 +51,29 @@ def test_a_gaussian_population_has_its_closed_form(rng):
     assert torch.allclose(odd, envelope * phase.sin(), atol=0.01)
 
 
+def test_merely_told_it_is_the_function_itself_as_seen_from_the_origin(rng):
+    """E exp(i w.s) = exp(i w.m - s^2 |w|^2 / 2) for s ~ N(m, s^2 I); from 0 it is seen as E exp(-i w.s)."""
+    settings = {"bandwidths": (0.5,), "frequencies": 20, "embedding": 0}
+    embedder = built(rng, 2, asked=False, **settings)
+    mean, spread = torch.tensor([0.3, -1.0]).double(), 0.8
+    cells = mean + spread * torch.randn(1, 200_000, 2, generator=rng).double()
+    told = embedder(batch(cells)).vector[0] / 4
+    w = embedder.frequencies
+    envelope, phase = (-(spread**2) * w.square().sum(0) / 2).exp(), mean @ w
+    assert torch.allclose(told, torch.cat([envelope * phase.cos(), envelope * phase.sin()]), atol=0.01)
+    asking = built(rng, 2, **settings)
+    asking.load_state_dict(embedder.state_dict())
+    even, odd = parts(asking, cells, torch.zeros(1, 2).double())
+    assert torch.allclose(told, torch.cat([even[0], -odd[0]]), atol=1e-12)
+
+
+def test_merely_told_a_mixture_is_the_mean_of_its_parts(rng):
+    embedder = built(rng, 2, asked=False, embedding=0)
+    parts = torch.randn(2, 30, 2, generator=rng).double()
+    whole = embedder(batch(parts.view(1, 60, 2))).vector[0]
+    assert torch.allclose(whole, embedder(batch(parts)).vector.mean(0), atol=1e-12)
+
+
 @pytest.mark.parametrize("d", [2, 24])
 def test_over_many_frequencies_the_even_part_is_the_kernel_density(rng, d):
     """Bochner: the mean of cos(w.(x - s)) over w ~ N(0, I / (h^2 d)) is exp(-|x - s|^2 / (2 h^2 d))."""

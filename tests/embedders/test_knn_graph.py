@@ -76,7 +76,7 @@ def test_nobody_is_their_own_neighbour_even_among_twins():
         ({"k": 256, "reference_cells": 256}, r"fewer neighbours than cells.*k = 256.*reference_cells = 256"),
         ({"k": -1}, "k of at least 0"),
         ({"width": 0}, "sizes of at least 1"),
-        ({"embedding": 1}, "embedding of at least 2"),
+        ({"embedding": 1}, "embedding of 0 or at least 2, found 1"),
     ],
 )
 def test_settings_without_sense_are_refused(settings, message):
