@@ -24,7 +24,7 @@ from cellflow_cli.metrics import Comparison
 from cellflow_cli.metrics.mmd_rbf import GAMMAS
 
 PAPER = ("w1", "w2", "mmd-rbf", "r2-mean")
-MOST_PLAIN = 10_000
+MAX_PLAIN = 10_000
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def main() -> None:
     routes: dict[str, Callable[[], dict[str, float | None]]] = {"all metrics together": ours}
     routes["all metrics together"]()  # warm-up, and the peak of memory
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if args.cells <= MOST_PLAIN:
+    if args.cells <= MAX_PLAIN:
         routes |= {
             "w1, plain": lambda: {"w1": transport(predicted, target, 1)},
             "w2, plain": lambda: {"w2": transport(predicted, target, 2)},

@@ -27,7 +27,7 @@ from cellflow_cli.training.loop import TrainingConfig, fit
 from cellflow_cli.training.sampler import PairSampler
 from cellflow_cli.types import Condition, ModelShape, Population, PopulationPair
 
-ARMS = Path(__file__).with_name("letters.toml")
+VARIANTS = Path(__file__).with_name("letters.toml")
 DATA = {"treatment_key": "treatment", "control": "control", "sample_key": "population"}
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--arms", type=Path, default=ARMS)
+    parser.add_argument("--variants", type=Path, default=VARIANTS)
     parser.add_argument("--populations", type=int, default=10)
     parser.add_argument("--points", type=int, default=250)
     parser.add_argument("--features", type=int, default=2)
@@ -48,7 +48,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    timed = {name: Timed(settings, args) for name, settings in read_toml(args.arms).items()}
+    timed = {name: Timed(settings, args) for name, settings in read_toml(args.variants).items()}
     for _ in range(args.rounds + 1):
         for one in timed.values():
             one.round()
@@ -58,7 +58,9 @@ def main() -> None:
         print(f"{row['method']:18} {row['step_ms']:12.0f} {row['predict_s']:18.2f} {row['parameters']:11,}")
     if args.json:
         args.json.write_text(
-            json.dumps({"arguments": vars(args) | {"arms": str(args.arms)}, "rows": rows}, default=str)
+            json.dumps(
+                {"arguments": vars(args) | {"variants": str(args.variants)}, "rows": rows}, default=str
+            )
         )
 
 

@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from cellflow_cli.catalog import Choice
     from cellflow_cli.data.read import read
     from cellflow_cli.data.schema import DataSpec
-    from cellflow_cli.evaluation.adopt import adopt
-    from cellflow_cli.evaluation.conventions import Conventions
-    from cellflow_cli.evaluation.score import score as evaluate
-    from cellflow_cli.evaluation.scores import Scores
+    from cellflow_cli.evaluation.evaluate import score as evaluate
+    from cellflow_cli.evaluation.result import Scores
+    from cellflow_cli.external.external_format import Conventions
+    from cellflow_cli.external.read import adopt
     from cellflow_cli.flow.ode import SolverConfig
     from cellflow_cli.model import Model, PredictionRequest, load, train
     from cellflow_cli.training.loop import TrainingConfig
 
 _HOME = {
     "Choice": ("catalog", "Choice"),
-    "Conventions": ("evaluation.conventions", "Conventions"),
+    "Conventions": ("external.external_format", "Conventions"),
     "DataSpec": ("data.schema", "DataSpec"),
     "Model": ("model", "Model"),
     "PredictionRequest": ("model", "PredictionRequest"),
-    "Scores": ("evaluation.scores", "Scores"),
+    "Scores": ("evaluation.result", "Scores"),
     "SolverConfig": ("flow.ode", "SolverConfig"),
     "TrainingConfig": ("training.loop", "TrainingConfig"),
     "__version__": ("_version", "__version__"),
-    "adopt": ("evaluation.adopt", "adopt"),
-    "evaluate": ("evaluation.score", "score"),
+    "adopt": ("external.read", "adopt"),
+    "evaluate": ("evaluation.evaluate", "score"),
     "load": ("model", "load"),
     "read": ("data.read", "read"),
     "train": ("model", "train"),

@@ -9,6 +9,7 @@ import ast
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from cellflow_cli.errors import ConfigError, listed, nearest
 
 _ROOT = "cellflow_cli"
+_KIND = re.compile(r'^KIND = "(.+)"$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -75,20 +77,20 @@ class Catalog:
         return dict(sorted(found.items()))
 
     def load(self, name: str) -> Any:
-        """The entry called `name`: the constant in capitals that its file ends with.
+        """The entry called `name`: the constant `ENTRY` that its file ends with.
 
         Raises:
             ConfigError: If there is no such entry; the message names the nearest and all known.
         """
         if name in {path.stem.replace("_", "-") for path in self._files()}:
             module = importlib.import_module(f"{_ROOT}.{self.room}.{name.replace('-', '_')}")
-            return getattr(module, _CONSTANTS[self.room])
+            return module.ENTRY
         plugins = self._plugins()  # looks into every installed package: 20 ms that our own names do not cost
         if name in plugins:
             return plugins[name].load()
-        known, room = self.names(), self.room.removesuffix("s")
+        known, kind = self.names(), rooms()[self.room]
         raise ConfigError(
-            f"Expected the name of {'an' if room[0] in 'aeiou' else 'a'} {room}, found {name!r}."
+            f"Expected the name of {'an' if kind[0] in 'aeiou' else 'a'} {kind}, found {name!r}."
             f"{nearest(name, known)} Known: {listed(known, limit=20)}."
         )
 
@@ -107,14 +109,13 @@ class Catalog:
         return {p.name: p for p in importlib.metadata.entry_points(group=f"cellflow.{self.room}")}
 
 
-_CONSTANTS = {
-    "metrics": "METRIC",
-    "definitions": "DEFINITIONS",
-    "couplings": "COUPLING",
-    "embedders": "EMBEDDER",
-    "conditions": "ENCODER",
-    "methods": "METHOD",
-    "baselines": "BASELINE",
-    "export": "TARGET",
-    "audit": "PREDICTOR",
-}
+def rooms() -> dict[str, str]:
+    """The open rooms by name, each with what one entry of it is called; nothing is imported.
+
+    A room is open if its `__init__.py` sets `KIND`.
+    """
+    kinds = {
+        path.parent.name: _KIND.search(path.read_text(encoding="utf-8"))
+        for path in Path(__file__).parent.glob("*/__init__.py")
+    }
+    return {room: found[1] for room, found in sorted(kinds.items()) if found}

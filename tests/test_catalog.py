@@ -6,14 +6,13 @@ import sys
 
 import pytest
 
-from cellflow_cli import catalog
-from cellflow_cli.catalog import Catalog, Choice, Entry
+from cellflow_cli.catalog import Catalog, Choice, Entry, rooms
 from cellflow_cli.embedders.knn_graph import KnnGraphConfig
 from cellflow_cli.errors import ConfigError
 
 ROOMS = (
     *("methods", "metrics", "couplings", "embedders", "conditions"),
-    *("baselines", "audit", "definitions", "export"),
+    *("baselines", "degenerate", "published_metrics", "export"),
 )
 
 
@@ -67,7 +66,7 @@ def test_choices_are_configs_with_a_name():
 class Theirs:
     """An entry point of somebody else's package."""
 
-    name, value = "sinkhorn", "their_package.sinkhorn:COUPLING"
+    name, value = "sinkhorn", "their_package.sinkhorn:ENTRY"
 
     def load(self):
         return Entry(dict, lambda config: "built by them")
@@ -96,5 +95,6 @@ def test_but_do_not_replace_ours(monkeypatch):
     assert Catalog("couplings").load("exact-ot").config is not dict
 
 
-def test_every_room_has_its_constant():
-    assert set(catalog._CONSTANTS) == set(ROOMS)
+def test_the_open_rooms_are_known_by_what_their_entries_are_called():
+    assert set(rooms()) == set(ROOMS)
+    assert rooms()["conditions"] == "condition encoder"

@@ -10,7 +10,7 @@ import typer
 
 from cellflow_cli.cli.app import app
 from cellflow_cli.config import from_dict
-from cellflow_cli.study.arms import read_arms
+from cellflow_cli.study.variants import read_variants
 
 ROOT = Path(__file__).parents[1]
 COMMON = {"data": {"treatment_key": "treatment", "control": "control", "sample_key": "patient"}}
@@ -23,18 +23,18 @@ def blocks(page, language):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_settings_in_toml_are_settings(page, tmp_path):
-    """A file of settings has a table `data`; one of arms has a table for each row."""
+    """A file of settings has a table `data`; one of variants has a table for each row."""
     for text in blocks(page, "toml"):
         if "data" in tomllib.loads(text):
             from_dict(tomllib.loads(text))
         else:
-            (tmp_path / "arms.toml").write_text(text, encoding="utf-8")
-            assert read_arms(tmp_path / "arms.toml", COMMON)
+            (tmp_path / "variants.toml").write_text(text, encoding="utf-8")
+            assert read_variants(tmp_path / "variants.toml", COMMON)
 
 
 @pytest.mark.parametrize("name", ["letters", "contexts"])
 def test_arms_of_the_benchmarks_are_arms(name):
-    assert read_arms(ROOT / "benchmarks" / f"{name}.toml", COMMON)
+    assert read_variants(ROOT / "benchmarks" / f"{name}.toml", COMMON)
 
 
 def test_there_is_such_a_block():

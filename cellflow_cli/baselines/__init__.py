@@ -5,3 +5,6 @@ from cellflow_cli.baselines._summaries import Summaries, summarise
 from cellflow_cli.baselines._types import TypeMeans
 
 __all__ = ["Baseline", "BaselineInput", "Summaries", "TypeMeans", "summarise"]
+
+KIND = "baseline"
+"""What one entry of this open room is called."""

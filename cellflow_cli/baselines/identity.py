@@ -31,4 +31,4 @@ def build(config: IdentityConfig) -> Identity:
     return Identity()
 
 
-BASELINE = Entry(IdentityConfig, build)
+ENTRY = Entry(IdentityConfig, build)

@@ -51,4 +51,4 @@ def build(config: MeanShiftConfig) -> MeanShift:
     return MeanShift()
 
 
-BASELINE = Entry(MeanShiftConfig, build)
+ENTRY = Entry(MeanShiftConfig, build)

@@ -97,4 +97,4 @@ def build(config: MeanShiftPerTypeConfig) -> MeanShiftPerType:
     return MeanShiftPerType(config)
 
 
-BASELINE = Entry(MeanShiftPerTypeConfig, build)
+ENTRY = Entry(MeanShiftPerTypeConfig, build)

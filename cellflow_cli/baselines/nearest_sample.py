@@ -44,4 +44,4 @@ def build(config: NearestSampleConfig) -> NearestSample:
     return NearestSample()
 
 
-BASELINE = Entry(NearestSampleConfig, build)
+ENTRY = Entry(NearestSampleConfig, build)

@@ -106,4 +106,4 @@ def build(config: OtNeighbourConfig) -> OtNeighbour:
     return OtNeighbour()
 
 
-BASELINE = Entry(OtNeighbourConfig, build)
+ENTRY = Entry(OtNeighbourConfig, build)

@@ -54,4 +54,4 @@ def build(config: PooledTreatedConfig) -> PooledTreated:
     return PooledTreated()
 
 
-BASELINE = Entry(PooledTreatedConfig, build)
+ENTRY = Entry(PooledTreatedConfig, build)

@@ -82,4 +82,4 @@ def build(config: RidgeConfig) -> Ridge:
     return Ridge(config)
 
 
-BASELINE = Entry(RidgeConfig, build)
+ENTRY = Entry(RidgeConfig, build)

@@ -9,7 +9,7 @@ from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import console
 
 if TYPE_CHECKING:
-    from cellflow_cli.evaluation.scores import Scores
+    from cellflow_cli.evaluation.result import Scores
 
 FailIfWorseThan = Annotated[
     str | None,
@@ -47,8 +47,8 @@ def bar(
         ConfigError: If a name is unknown, the metric is not scored, or there is a metric alone.
     """
     from cellflow_cli.errors import ConfigError
-    from cellflow_cli.evaluation.gate import DEFAULT_METRIC, check_names
-    from cellflow_cli.evaluation.score import metric_names
+    from cellflow_cli.evaluation.evaluate import metric_names
+    from cellflow_cli.statistics.gate import DEFAULT_METRIC, check_names
 
     if baseline is None:
         if metric is not None:
@@ -69,7 +69,7 @@ def fail_if_worse(scores: "Scores", baseline: str, metric: str, output: Path) ->
         MetricError: If the two cannot be compared.
     """
     from cellflow_cli.errors import GateError, MetricError
-    from cellflow_cli.evaluation.gate import gate
+    from cellflow_cli.statistics.gate import gate
 
     try:
         found = gate(scores, baseline, metric)

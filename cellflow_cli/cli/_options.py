@@ -152,7 +152,7 @@ Definitions = Annotated[
     typer.Option(
         "--definitions",
         metavar="NAME,..",
-        help="Add the metrics of a project as it defines them, see `cellflow list definitions`.",
+        help="Add the metrics of a project as it defines them, see `cellflow list published-metrics`.",
         show_default=False,
         rich_help_panel=COMPUTE,
     ),
@@ -207,7 +207,7 @@ def metric_names(texts: list[str] | None) -> list[str] | None:
     Raises:
         ConfigError: If there is no metric of a name, or no name.
     """
-    from cellflow_cli.definitions import find
+    from cellflow_cli.published_metrics import find
 
     found = names(texts)
     if texts and not found:
@@ -229,7 +229,7 @@ def definition_names(texts: list[str] | None) -> list[str]:
 
     found = names(texts)
     for name in found:
-        Catalog("definitions").load(name)
+        Catalog("published_metrics").load(name)
     return found
 
 

@@ -128,8 +128,8 @@ def adopted(
         BundleError: If the model folder is none.
     """
     from cellflow_cli.data.read import read
-    from cellflow_cli.evaluation.adopt import adopt
-    from cellflow_cli.evaluation.conventions import Conventions
+    from cellflow_cli.external.external_format import Conventions
+    from cellflow_cli.external.read import adopt
 
     parts: dict[str, Any] = {}
     if model is not None:

@@ -14,14 +14,14 @@ def show(study: "Study") -> None:
     done = len(study.jobs()) - len(study.pending())
     n_folds = sum(bool(fold.scored) for fold in study.folds)
     console.say(
-        f"{len(study.arms)} methods x {n_folds} folds x {len(study.seeds)} seeds: "
+        f"{len(study.variants)} methods x {n_folds} folds x {len(study.seeds)} seeds: "
         f"{len(study.jobs())} trainings, {done} of them done"
     )
-    for arm in study.arms:
-        if arm.left_out:
+    for variant in study.variants:
+        if variant.left_out:
             console.say(
-                f"{arm.name}: without {listed(arm.left_out, 20)} of the settings, which "
-                f"{arm.config.method.name} has not",
+                f"{variant.name}: without {listed(variant.left_out, 20)} of the settings, which "
+                f"{variant.config.method.name} has not",
                 style="yellow",
             )
     for fold in study.folds:
@@ -47,5 +47,7 @@ def as_json(study: "Study") -> dict[str, Any]:
         "folds": {fold.name: {part: list(groups) for part, groups in fold.scored} for fold in study.folds},
         "measure": asdict(study.measure),
         "not_scored": not_scored(study.folds),
-        "settings_left_out": {arm.name: list(arm.left_out) for arm in study.arms if arm.left_out},
+        "settings_left_out": {
+            variant.name: list(variant.left_out) for variant in study.variants if variant.left_out
+        },
     }

@@ -44,7 +44,7 @@ def read_reference(file: Path, study: "Study") -> Any:
         table = table.assign(**{column: numbers})
     if table["row"].isna().any():
         raise ConfigError(f"Expected a name in every line of the column row of `{file}`, found none in some.")
-    own = {*(arm.name for arm in study.arms), *Catalog("baselines").names(), "floor"}
+    own = {*(variant.name for variant in study.variants), *Catalog("baselines").names(), "floor"}
     if taken := [name for name in dict.fromkeys(table["row"]) if name in own]:
         raise ConfigError(
             f"Expected names of their own for the rows of `{file}`, found {listed(taken)}, which the "
@@ -85,7 +85,7 @@ def write(study: "Study", against: str, reference: Any, failures: list[dict[str,
     scores, costs = study.scores(), study.costs()
     means = table.means(scores)
     settings = {
-        "arms": {arm.name: to_dict(arm.config) for arm in study.arms},
+        "variants": {variant.name: to_dict(variant.config) for variant in study.variants},
         "folds": {fold.name: {part: list(groups) for part, groups in fold.scored} for fold in study.folds},
         "seeds": list(study.seeds),
         "measure": asdict(study.measure),
@@ -116,7 +116,7 @@ def draw(study: "Study") -> None:
 
     try:
         drawn = [
-            PopulationFlow(title=flow.title, source=flow.source, target=flow.target, flows=flow.arms)
+            PopulationFlow(title=flow.title, source=flow.source, target=flow.target, flows=flow.variants)
             for flow in flows(study, TIMES)
         ]
         save_figure(flow_figure(drawn, TIMES), study.folder / "flows", force=True)
@@ -138,7 +138,7 @@ def show(found: dict[str, Any], study: "Study", reference: Any) -> None:
     console.show_table(
         f"Mean over held-out groups{'' if n_seeds == 1 else f' ± sd over {n_seeds} seeds'}", titles, lines
     )
-    own = {arm.name for arm in study.arms}
+    own = {variant.name for variant in study.variants}
     lines = [
         [r["row"], r["part"], r["metric"], f"{r['difference']:+.4g} ± {r['sd']:.2g}",
          f"{r['k']} of {r['n']}", str(r["n_conditions"])]

@@ -37,7 +37,7 @@ def check(
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Validate data: what they hold, what would stop training, and the option that mends it.
+    """Validate data: what they hold, what would stop training, and the option that fixes it.
 
     Ends with exit code 0 where training can start, 3 where a finding stops it.
     """
@@ -71,7 +71,7 @@ def _as_json(report: "CheckReport") -> dict[str, Any]:
         "ok": not report.stops,
         "overview": report.overview,
         "populations": list(report.populations),
-        "findings": [{"level": f.level, "what": f.what, "mend": f.mend} for f in report.findings],
+        "findings": [{"level": f.level, "what": f.what, "fix": f.fix} for f in report.findings],
     }
 
 
@@ -82,8 +82,8 @@ def _show(report: "CheckReport") -> None:
         _show_populations(report)
     for finding in report.findings:
         say(f"{finding.level}: {finding.what}", style=_STYLES[finding.level])
-        if finding.mend:
-            say(f"    {finding.mend}")
+        if finding.fix:
+            say(f"    {finding.fix}")
     n_errors = sum(finding.level == "error" for finding in report.findings)
     n_warnings = sum(finding.level == "warning" for finding in report.findings)
     verdict = "Training would stop" if n_errors else "Training can start"
@@ -120,15 +120,15 @@ def _estimate_text(overview: Mapping[str, Any]) -> str:
 
 
 def _show_populations(report: "CheckReport") -> None:
-    """One line per arm: how many populations there are and how large they are."""
+    """One line per condition: how many populations there are and how large they are."""
     sizes: dict[str, list[int]] = {}
     for row in report.populations:
         dose = "" if row["dose"] is None else f" {row['dose']:g}"
-        sizes.setdefault("control" if row["arm"] == "control" else f"{row['treatment']}{dose}", []).append(
-            row["cells"]
-        )
+        sizes.setdefault(
+            "control" if row["condition"] == "control" else f"{row['treatment']}{dose}", []
+        ).append(row["cells"])
     rows = [
-        (arm, len(cells), sum(cells), min(cells), sorted(cells)[len(cells) // 2], max(cells))
-        for arm, cells in sizes.items()
+        (name, len(cells), sum(cells), min(cells), sorted(cells)[len(cells) // 2], max(cells))
+        for name, cells in sizes.items()
     ]
-    show_table("Populations", ("arm", "populations", "cells", "smallest", "median", "largest"), rows)
+    show_table("Populations", ("condition", "populations", "cells", "smallest", "median", "largest"), rows)

@@ -34,7 +34,7 @@ def compare(
             rich_help_panel=opt.MODEL,
         ),
     ] = None,
-    arms: Annotated[
+    variants: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
@@ -176,20 +176,20 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
 def _study(given: dict[str, Any], common: dict[str, Any]) -> "Study":
     from cellflow_cli.config import from_dict
     from cellflow_cli.data.read import file_hashes, read_obs
-    from cellflow_cli.study import Study, arms_of_methods, folds_by_column, folds_by_group, read_arms
+    from cellflow_cli.study import Study, folds_by_column, folds_by_group, read_variants, variants_of_methods
 
     named = opt.names(given["methods"])
-    if not named and given["arms"] is None:
+    if not named and given["variants"] is None:
         named = ["mfm", "fm"]
-    arms = arms_of_methods(named, common)
-    arms += read_arms(given["arms"], common) if given["arms"] is not None else []
+    variants = variants_of_methods(named, common)
+    variants += read_variants(given["variants"], common) if given["variants"] is not None else []
     measure = _measure(given)
-    _check_against(given["against"], [*(arm.name for arm in arms), *_baselines(measure)])
+    _check_against(given["against"], [*(variant.name for variant in variants), *_baselines(measure)])
     spec = from_dict(common).data
     obs = read_obs(given["data"])
     if spec.split_key is not None:
         # a refit learns from the validation groups, which are then no longer unseen
-        unseen = not any(arm.config.training.refit for arm in arms)
+        unseen = not any(variant.config.training.refit for variant in variants)
         folds = folds_by_column(obs, spec, given["score_training"], validation=unseen)
         if not unseen:
             console.say("Groups of val are trained on in the end and not scored; see training.refit")
@@ -197,7 +197,7 @@ def _study(given: dict[str, Any], common: dict[str, Any]) -> "Study":
         folds = folds_by_group(obs, spec, given["folds"])
     paths = tuple(path.absolute() for path in given["data"])
     return Study(
-        arms=tuple(arms), folds=tuple(folds), seeds=tuple(range(given["seeds"])), data=paths,
+        variants=tuple(variants), folds=tuple(folds), seeds=tuple(range(given["seeds"])), data=paths,
         data_hashes=tuple(file_hashes(given["data"]).values()), measure=measure, folder=given["output"],
         device=given["device"],
     )  # fmt: skip
@@ -301,6 +301,6 @@ class _Progress:
         self._n_ended += 1
         console.say(f"{job.title} failed: {error}", style="yellow")
         self.failures.append(
-            {"job": job.title, "row": job.arm.name, "fold": job.fold.name, "seed": job.seed,
+            {"job": job.title, "row": job.variant.name, "fold": job.fold.name, "seed": job.seed,
              "reason": str(error)}
         )  # fmt: skip

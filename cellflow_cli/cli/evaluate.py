@@ -11,7 +11,7 @@ from cellflow_cli.cli import console
 from cellflow_cli.cli._gate import FailIfWorseThan, GateMetric, bar, fail_if_worse
 
 if TYPE_CHECKING:
-    from cellflow_cli.evaluation.scores import Scores
+    from cellflow_cli.evaluation.result import Scores
     from cellflow_cli.model import Model
 
 _BEST = {"low": "↓", "high": "↑", "one": "→1"}
@@ -94,11 +94,11 @@ def evaluate(
     from cellflow_cli.data.read import read
     from cellflow_cli.device import resolve
     from cellflow_cli.errors import ConfigError
-    from cellflow_cli.evaluation.conventions import is_foreign
-    from cellflow_cli.evaluation.provenance import read_provenance
-    from cellflow_cli.evaluation.score import score
-    from cellflow_cli.evaluation.scores import check_report
+    from cellflow_cli.evaluation.evaluate import score
+    from cellflow_cli.evaluation.result import check_report
+    from cellflow_cli.external.external_format import is_foreign
     from cellflow_cli.model import Ablation
+    from cellflow_cli.prediction.provenance import read_provenance
     from cellflow_cli.report.page import FILES
 
     if ablation and model is None:
@@ -202,7 +202,7 @@ def _trained(folder: Path, model_id: str | None, device: str) -> "Model":
 
 def _show(scores: "Scores", summary: dict[str, Any], output: Path) -> None:
     """Tables of means over groups, comparisons, remarks, and where the files are."""
-    from cellflow_cli.evaluation.audit import remark as audit_remark
+    from cellflow_cli.statistics.degenerate_ranks import remark as audit_remark
 
     n_groups, n = len(summary["groups"]), summary["n_cells"]
     sizes = f"{n['min']}" if n["min"] == n["max"] else f"{n['min']} to {n['max']}"
@@ -275,7 +275,7 @@ def _population(summary: dict[str, Any], metric: str) -> str:
 
 
 def _alarms(summary: dict[str, Any]) -> list[str]:
-    from cellflow_cli.evaluation.collapse import how_far
+    from cellflow_cli.statistics.collapse import how_far
 
     collapse = summary["collapse"]
     return [f"Collapse alarm: {how_far(collapse)}."] if collapse["alarm"] else []

@@ -49,9 +49,9 @@ def export(
     """
     from cellflow_cli.catalog import Catalog
     from cellflow_cli.data.read import read
-    from cellflow_cli.evaluation.provenance import read_provenance
     from cellflow_cli.export._matched import POPULATION, ROLE, matched
     from cellflow_cli.files import check_writable, replaced_folder
+    from cellflow_cli.prediction.provenance import read_provenance
 
     target = Catalog("export").load(tool)
     check_writable(output, force=force, holds=target.names)

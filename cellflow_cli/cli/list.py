@@ -4,14 +4,12 @@ from typing import Annotated
 
 import typer
 
+from cellflow_cli.catalog import Catalog, rooms
 from cellflow_cli.cli import console
 from cellflow_cli.cli._options import Json
 from cellflow_cli.errors import ConfigError, nearest
 
-ROOMS = (
-    *("methods", "metrics", "couplings", "embedders", "conditions"),
-    *("baselines", "audit", "definitions", "export"),
-)
+ROOMS = {room.replace("_", "-"): room for room in rooms()}
 
 
 def list_entries(
@@ -22,14 +20,12 @@ def list_entries(
 ) -> None:
     """List what can be named: methods, metrics, embedders, baselines and so on.
 
-    Definitions are what other projects mean by their metrics; asked for by name, each of these is listed.
+    `published-metrics` are metrics as other projects define them; asked for by name, each of them is listed.
     """
-    from cellflow_cli.catalog import Catalog
-
     if what is not None and what not in ROOMS:
         raise ConfigError(f"Expected one of {', '.join(ROOMS)}, found {what!r}.{nearest(what, ROOMS)}")
-    found = {room: Catalog(room).summaries() for room in ROOMS if what in (None, room)}
-    if what == "definitions":
+    found = {name: Catalog(room).summaries() for name, room in ROOMS.items() if what in (None, name)}
+    if what == "published-metrics":
         found[what] = _with_metrics(found[what])
     if as_json:
         console.emit_json(found if what is None else found[what])
@@ -43,7 +39,7 @@ def list_entries(
 
 def _with_metrics(projects: dict[str, str]) -> dict[str, str]:
     """Each project, followed by its metrics."""
-    from cellflow_cli.definitions import described, metrics_of
+    from cellflow_cli.published_metrics import described, metrics_of
 
     found: dict[str, str] = {}
     for project, line in projects.items():

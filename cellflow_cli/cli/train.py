@@ -94,12 +94,12 @@ def train(
     Example: cellflow train plates.h5ad --treatment-key treatment --control DMSO --sample-key patient
     --holdout patient=P7,P9 -o model
     """
-    from cellflow_cli.bundle import FILES
     from cellflow_cli.config import from_dict
     from cellflow_cli.data.read import file_hashes, read
     from cellflow_cli.device import resolve
     from cellflow_cli.files import check_writable
     from cellflow_cli.model import plan, train
+    from cellflow_cli.model.folder import FILES
 
     flags: dict[str, Any] = {"data": opt.data_settings(locals())}
     flags |= {} if method is None else {"method": {"name": method}}
@@ -237,7 +237,7 @@ def _show_plan(planned: "Plan", run: "RunConfig", device: str) -> None:
     if table.dropped:
         console.say(f"Left out: {listed(table.dropped)}", style="yellow")
     for finding in planned.findings:
-        console.say(f"{finding.level}: {finding.what} {finding.mend}", style="dim")
+        console.say(f"{finding.level}: {finding.what} {finding.fix}", style="dim")
     if not split.test:
         console.say(
             "Nothing is held out: an evaluation on these data will not show unseen patients.", style="yellow"

@@ -65,4 +65,4 @@ def _log_scale(doses: tuple[float, ...]) -> tuple[float, float, float]:
     return float(logs.mean()), max(float(logs.std(correction=0)), 0.5), floor
 
 
-ENCODER = Entry(DoseConfig, Dose)
+ENTRY = Entry(DoseConfig, Dose)

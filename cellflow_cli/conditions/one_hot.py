@@ -34,4 +34,4 @@ class OneHot(nn.Module):
         return torch.cat([hot, condition.covariates], dim=-1)
 
 
-ENCODER = Entry(OneHotConfig, OneHot)
+ENTRY = Entry(OneHotConfig, OneHot)

@@ -70,4 +70,4 @@ def _cost(x0: Tensor, x1: Tensor) -> np.ndarray:
     return torch.cdist(x0, x1).square().cpu().numpy()
 
 
-COUPLING = Entry(ExactOTConfig, ExactOT)
+ENTRY = Entry(ExactOTConfig, ExactOT)

@@ -38,4 +38,4 @@ class Independent:
         return torch.arange(n), j
 
 
-COUPLING = Entry(IndependentConfig, Independent)
+ENTRY = Entry(IndependentConfig, Independent)

@@ -41,7 +41,7 @@ class CheckReport:
     Attributes:
         findings: Errors first, then warnings, then notes.
         overview: Numbers of cells, features, groups and so on; estimates of memory and time.
-        populations: One row per population: sample, group, arm, treatment, dose, cells, split.
+        populations: One row per population: sample, group, condition, treatment, dose, cells, split.
     """
 
     findings: tuple[Finding, ...]
@@ -226,7 +226,7 @@ def _row(population: PopulationRows, split: Split) -> dict[str, Any]:
     return {
         "sample": population.name,
         "group": population.group,
-        "arm": "control" if condition is None else "treated",
+        "condition": "control" if condition is None else "treated",
         "treatment": None if condition is None else condition.treatment,
         "dose": None if condition is None else condition.dose,
         "cells": len(population.rows),
@@ -273,13 +273,13 @@ def _counts(table: PopulationTable, split: Split) -> dict[str, Any]:
         "samples": len({population.sample for population in (*table.controls, *table.treated)}),
         "treatments": sorted({condition.treatment for condition in table.conditions}),
         "conditions": [condition.label for condition in table.conditions],
-        "control": _arm(table.controls),
-        "treated": _arm(table.treated),
+        "control": _population_sizes(table.controls),
+        "treated": _population_sizes(table.treated),
         "split": {name: list(getattr(split, name)) for name in ("train", "val", "test")},
     }
 
 
-def _arm(populations: Sequence[PopulationRows]) -> dict[str, Any]:
+def _population_sizes(populations: Sequence[PopulationRows]) -> dict[str, Any]:
     sizes = [len(population.rows) for population in populations]
     if not sizes:
         return {"populations": 0, "cells": 0}

@@ -106,7 +106,7 @@ def key_findings(
         obs: Obs of the data.
         spec: Its specification.
         keys: Columns that must hold a value for every cell.
-        option: Option that mends a missing column; None where missing columns were found before.
+        option: Option that fixes a missing column; None where missing columns were found before.
     """
     present = [key for key in dict.fromkeys(keys) if key in obs.columns]
     absent = [key for key in dict.fromkeys(keys) if key not in obs.columns]
@@ -115,13 +115,13 @@ def key_findings(
     if spec.treatment_key in present:
         found += control_findings(obs, spec, any_will_do=option is not None)
     if not absent and spec.group in present:
-        mend = f"Add `--sample-key {spec.group}`, or choose another column with `--group-key`."
-        found += inconstant(obs, spec.group, [key for key in keys if key in spec.sample_key], mend)
+        fix = f"Add `--sample-key {spec.group}`, or choose another column with `--group-key`."
+        found += inconstant(obs, spec.group, [key for key in keys if key in spec.sample_key], fix)
     return found
 
 
-def inconstant(obs: pd.DataFrame, column: str, keys: Sequence[str], mend: str) -> list[Finding]:
-    """The finding, with its `mend`, that `column` takes several values where all of `keys` agree."""
+def inconstant(obs: pd.DataFrame, column: str, keys: Sequence[str], fix: str) -> list[Finding]:
+    """The finding, with its `fix`, that `column` takes several values where all of `keys` agree."""
     if column in keys:
         return []
     frame = pd.DataFrame({key: labels(obs[key]) for key in (*keys, column)}).drop_duplicates()
@@ -134,7 +134,7 @@ def inconstant(obs: pd.DataFrame, column: str, keys: Sequence[str], mend: str) -
         f'Expected one value of `obs["{column}"]` within each {" | ".join(keys)}, found '
         f"{listed(sorted(held))} in {' | '.join(first)!r}.{where(obs)}"
     )
-    return [Finding("error", what, mend)]
+    return [Finding("error", what, fix)]
 
 
 def _told_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
@@ -144,8 +144,8 @@ def _told_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
     found = [f for key in told if (f := missing_values(obs, str(key)))]
     if set(spec.match) <= set(obs.columns):
         for key in covariates:
-            mend = f"Leave out `--covariate-key {key}`, or add `--sample-key {key}`."
-            found += inconstant(obs, key, spec.match, mend)
+            fix = f"Leave out `--covariate-key {key}`, or add `--sample-key {key}`."
+            found += inconstant(obs, key, spec.match, fix)
     return found
 
 
@@ -161,8 +161,8 @@ def wrong_doses(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
         f'Expected numbers of at least 0 in `obs["{spec.dose_key}"]` for treated cells, found '
         f"{listed(distinct(labels(column[wrong])))} in {int(wrong.sum())} cells.{where(obs)}"
     )
-    mend = f"Write plain numbers in {spec.dose_unit}, or choose another column with `--dose-key`."
-    return [Finding("error", what, mend)]
+    fix = f"Write plain numbers in {spec.dose_unit}, or choose another column with `--dose-key`."
+    return [Finding("error", what, fix)]
 
 
 def _dose_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""A finding: what is wrong with the data and what mends it, as an error or as a line of `check`."""
+"""A finding: what is wrong with the data and what fixes it, as an error or as a line of `check`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,16 +15,16 @@ class Finding:
     Attributes:
         level: `"error"` stops training, `"warning"` does not, `"note"` informs.
         what: What was expected and what was found, where.
-        mend: The option or command that mends it.
+        fix: The option or command that fixes it.
     """
 
     level: Level
     what: str
-    mend: str
+    fix: str
 
     def error(self) -> DataError:
         """The same as an exception, for the caller to raise."""
-        return DataError(f"{self.what} {self.mend}".strip())
+        return DataError(f"{self.what} {self.fix}".strip())
 
 
 def raise_first(findings: list[Finding]) -> None:

@@ -216,8 +216,8 @@ def unpaired(table: PopulationTable) -> list[Finding]:
         f"Expected control cells for every treated population, found none for {len(found)} of "
         f"{len(table.treated)}: {listed(population.title for population in found)}."
     )
-    mend = "Go on without them with `--drop-unpaired`, or match on fewer columns with `--match-key`."
-    return [Finding("error", what, mend)]
+    fix = "Go on without them with `--drop-unpaired`, or match on fewer columns with `--match-key`."
+    return [Finding("error", what, fix)]
 
 
 def small_populations(table: PopulationTable, spec: DataSpec) -> list[PopulationRows]:
@@ -235,8 +235,8 @@ def small(table: PopulationTable, spec: DataSpec) -> list[Finding]:
         f"Expected at least {spec.min_cells} cells in every population, found fewer in {len(found)} of "
         f"{len(table.controls) + len(table.treated)}: {listed(sizes)}."
     )
-    mend = "Go on without them with `--drop-small`, or change the limit with `--min-cells`."
-    return [Finding("error", what, mend)]
+    fix = "Go on without them with `--drop-small`, or change the limit with `--min-cells`."
+    return [Finding("error", what, fix)]
 
 
 def empty(table: PopulationTable, obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:

@@ -135,8 +135,8 @@ def _holdout_findings(obs: pd.DataFrame, spec: DataSpec, part: Holdout) -> list[
     if part.column == spec.group:
         return []
     chosen.attrs = obs.attrs
-    mend = f"{_LEAK} Hold out whole groups: `--holdout {spec.group}=...`."
-    return inconstant(chosen, part.column, [spec.group], mend)
+    fix = f"{_LEAK} Hold out whole groups: `--holdout {spec.group}=...`."
+    return inconstant(chosen, part.column, [spec.group], fix)
 
 
 def _is_named(obs: pd.DataFrame, part: Holdout) -> np.ndarray:

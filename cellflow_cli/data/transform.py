@@ -112,6 +112,16 @@ class FeatureTransform:
         for _ in self._expression_blocks(adata, rows, 1.0):
             pass
 
+    @property
+    def is_lossy(self) -> bool:
+        """Whether the way to the flow and back loses something of the expression."""
+        return self.kind == "pca"
+
+    @property
+    def obsm_key(self) -> str | None:
+        """Where a prediction keeps the features of the flow; None where they are the expression itself."""
+        return "X_pca" if self.kind == "pca" else None
+
     def invert(self, cells: np.ndarray) -> tuple[np.ndarray, int]:
         """Flow space back to expression space.
 
@@ -247,11 +257,11 @@ class FeatureTransform:
         """
         cover = self.coverage(names)
         if cover.missing and (cover.fraction < min_coverage or cover.fraction == 0):
-            mend = "accept their training means with `--min-feature-coverage"
+            fix = "accept their training means with `--min-feature-coverage"
             raise BundleError(
                 f"Expected all {len(self.input_genes)} features that the model was trained on, found "
                 f"{len(self.input_genes) - len(cover.missing)}; missing are {listed(cover.missing)}. "
-                + (f"Add them, or {mend} {_floor(cover.fraction)}`." if cover.fraction else _OTHER_NAMES)
+                + (f"Add them, or {fix} {_floor(cover.fraction)}`." if cover.fraction else _OTHER_NAMES)
             )
         return pd.Index(names).get_indexer(pd.Index(self.input_genes))
 

@@ -4,3 +4,6 @@ from cellflow_cli.embedders._context import Context, PooledContext
 from cellflow_cli.embedders._subsample import canonical_order, cover, draw, one_of_each
 
 __all__ = ["Context", "PooledContext", "canonical_order", "cover", "draw", "one_of_each"]
+
+KIND = "embedder"
+"""What one entry of this open room is called."""

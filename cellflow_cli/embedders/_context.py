@@ -11,7 +11,7 @@ from torch import Tensor
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import PopulationBatch
 
-_MOST_NUMBERS = 2**24  # 64 MB in float32
+_MAX_NUMBERS = 2**24  # 64 MB in float32
 
 
 @runtime_checkable
@@ -72,7 +72,7 @@ def check_cells(fewest: int, reference: int) -> None:
     """
     if min(fewest, reference) < 1:
         raise ConfigError(
-            "Expected method.embedder.reference_cells and fewest_cells of at least 1, found "
+            "Expected method.embedder.reference_cells and min_cells of at least 1, found "
             f"{reference} and {fewest}."
         )
 
@@ -91,7 +91,7 @@ def blockwise(
         t: Their times.
         cost: Numbers that one point in each of the b populations holds on the way.
     """
-    size = max(1, _MOST_NUMBERS // max(1, cost))
+    size = max(1, _MAX_NUMBERS // max(1, cost))
     if x.shape[1] <= size:
         return query(x, t)
     parts = zip(x.split(size, dim=1), t.split(size, dim=1), strict=True)

@@ -33,13 +33,13 @@ class FourierConfig:
         },
     )
     frequencies: int = field(default=48, metadata={"help": "Frequencies drawn for each bandwidth."})
-    asked: bool = field(
+    pointwise: bool = field(
         default=True,
         metadata={"help": "Whether the field sees it from the point that asks; else the same at all points."},
     )
     embedding: int = field(default=8, metadata={"help": "Width of the vector beside it; 0: none."})
     reference_cells: int = field(default=1024, metadata={"help": "Cells of the population seen per step."})
-    fewest_cells: int = field(
+    min_cells: int = field(
         default=128, metadata={"help": "Fewest of them; the number is drawn anew per step."}
     )
 
@@ -48,7 +48,7 @@ class FourierConfig:
             raise ConfigError(f"Expected bandwidths above zero, found {self.bandwidths}.")
         if self.frequencies < 1:
             raise ConfigError("Expected at least one of method.embedder.frequencies, found none.")
-        check_cells(self.fewest_cells, self.reference_cells)
+        check_cells(self.min_cells, self.reference_cells)
         check_width(self.embedding, or_none=True)
 
 
@@ -97,7 +97,7 @@ class Fourier(nn.Module):
     h sqrt(d), and the other combinations that a network can take to its derivatives and to narrower
     kernels: what `kernel` and `set-attention` tell, yet from one vector of fixed size, whose cost does not
     grow with the number of cells. A small vector beside it, LayerNorm(W [mean, std, phi]), says what the
-    population is like wherever it is asked. With `asked` false the field is merely told phi and that vector,
+    population is like wherever it is queried. With `pointwise` false the field is given phi and that vector,
     the same at all points: one pooled vector, from which it has to work out the shape by itself.
 
     Args:
@@ -112,8 +112,8 @@ class Fourier(nn.Module):
         super().__init__()
         d, n = shape.n_features, config.frequencies
         n_in = d + shape.n_node_features
-        self.reference_cells, self.fewest_cells = config.reference_cells, config.fewest_cells
-        self.asked = config.asked
+        self.reference_cells, self.min_cells = config.reference_cells, config.min_cells
+        self.pointwise = config.pointwise
         drawn = [torch.randn(d, n) / (h * math.sqrt(d)) for h in config.bandwidths]
         self.frequencies = nn.Parameter(torch.cat(drawn, dim=-1))
         n_told = 2 * self.frequencies.shape[-1]
@@ -126,7 +126,7 @@ class Fourier(nn.Module):
 
     def forward(self, population: PopulationBatch) -> FourierContext | PooledContext:
         """A context of b subsamples; in training of a random number of their cells."""
-        population = thinned(population, self.fewest_cells) if self.training else population
+        population = thinned(population, self.min_cells) if self.training else population
         angle = population.cells @ self.frequencies
         cosine, sine = (masked_mean(part, population.mask) for part in (angle.cos(), angle.sin()))
         if self.pool is None:
@@ -136,9 +136,9 @@ class Fourier(nn.Module):
             pooled = self.pool(
                 torch.cat([mean_and_spread(h, population.mask), _GAIN * cosine, _GAIN * sine], -1)
             )
-        if not self.asked:
+        if not self.pointwise:
             return PooledContext(torch.cat([_GAIN * cosine, _GAIN * sine, pooled], dim=-1))
         return FourierContext(cosine, sine, self.frequencies, pooled)
 
 
-EMBEDDER = Entry(FourierConfig, Fourier)
+ENTRY = Entry(FourierConfig, Fourier)

@@ -21,10 +21,10 @@ class KernelConfig:
         default=(0.06, 0.12, 0.25, 0.5, 1.0), metadata={"help": "Bandwidths, in network units."}
     )
     reference_cells: int = field(default=1024, metadata={"help": "Cells of the population asked per step."})
-    fewest_cells: int = field(
+    min_cells: int = field(
         default=256, metadata={"help": "Fewest of them; the number is drawn anew per step."}
     )
-    most_cells: int = field(
+    max_cells: int = field(
         default=4096,
         metadata={"help": "Most cells asked in prediction, whose cost grows with them and with the cells."},
     )
@@ -32,10 +32,10 @@ class KernelConfig:
     def __post_init__(self) -> None:
         if not self.bandwidths or min(self.bandwidths) <= 0:
             raise ConfigError(f"Expected bandwidths above zero, found {self.bandwidths}.")
-        if not 1 <= self.fewest_cells <= self.reference_cells <= self.most_cells:
+        if not 1 <= self.min_cells <= self.reference_cells <= self.max_cells:
             raise ConfigError(
-                f"Expected 1 <= fewest_cells <= reference_cells <= most_cells in method.embedder, found "
-                f"{self.fewest_cells}, {self.reference_cells}, {self.most_cells}."
+                f"Expected 1 <= min_cells <= reference_cells <= max_cells in method.embedder, found "
+                f"{self.min_cells}, {self.reference_cells}, {self.max_cells}."
             )
 
 
@@ -109,14 +109,14 @@ class Kernel(nn.Module):
     def __init__(self, config: KernelConfig, shape: ModelShape) -> None:
         super().__init__()
         self.reference_cells = config.reference_cells
-        self.fewest_cells, self.most_cells = config.fewest_cells, config.most_cells
+        self.min_cells, self.max_cells = config.min_cells, config.max_cells
         self.width = len(config.bandwidths) * (Moments(shape.n_features).width + 1)
         self.register_buffer("bandwidths", torch.tensor(config.bandwidths))
 
     def forward(self, population: PopulationBatch) -> KernelContext:
         """A context over the cells of b subsamples; in training a random number of them."""
-        cells, mask, _, _ = thinned(population, self.fewest_cells) if self.training else population
+        cells, mask, _, _ = thinned(population, self.min_cells) if self.training else population
         return KernelContext(cells, mask, self.bandwidths.to(cells.dtype))
 
 
-EMBEDDER = Entry(KernelConfig, Kernel)
+ENTRY = Entry(KernelConfig, Kernel)

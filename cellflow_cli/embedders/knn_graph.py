@@ -17,7 +17,7 @@ class KnnGraphConfig:
 
     k: int = field(default=10, metadata={"help": "Neighbours per cell in a full subsample; 0: no edges."})
     reference_cells: int = field(default=256, metadata={"help": "Cells per subsample that is embedded."})
-    fewest_cells: int | None = field(
+    min_cells: int | None = field(
         default=None,
         metadata={"help": "Fewest of them, the number is drawn anew per step; left out: always all."},
     )
@@ -28,7 +28,7 @@ class KnnGraphConfig:
     )
 
     def __post_init__(self) -> None:
-        check_cells(1 if self.fewest_cells is None else self.fewest_cells, self.reference_cells)
+        check_cells(1 if self.min_cells is None else self.min_cells, self.reference_cells)
         if min(self.reference_cells, self.width, self.n_layers) < 1 or self.k < 0:
             raise ConfigError("Expected sizes of at least 1 and k of at least 0 in method.embedder.")
         check_width(self.embedding, or_none=True)
@@ -64,7 +64,7 @@ class KnnGraph(nn.Module):
         super().__init__()
         n_in = shape.n_features + shape.n_node_features
         self.reference_cells = config.reference_cells
-        self.fewest_cells = config.fewest_cells or config.reference_cells
+        self.min_cells = config.min_cells or config.reference_cells
         self.encoder = GraphEncoder(n_in, config.width, config.n_layers, config.k, config.reference_cells)
         n_pooled = 2 * self.encoder.width
         self.width = config.embedding or n_pooled
@@ -76,8 +76,8 @@ class KnnGraph(nn.Module):
 
     def forward(self, population: PopulationBatch) -> PooledContext:
         """Embeddings of b subsamples, in training of a random number of their cells, shape [b, e]."""
-        population = thinned(population, self.fewest_cells) if self.training else population
+        population = thinned(population, self.min_cells) if self.training else population
         return PooledContext(self.out(mean_and_spread(self.encoder(population), population.mask)))
 
 
-EMBEDDER = Entry(KnnGraphConfig, KnnGraph)
+ENTRY = Entry(KnnGraphConfig, KnnGraph)

@@ -39,4 +39,4 @@ class Label(nn.Module):
         return PooledContext((hot * known).to(population.cells.dtype))
 
 
-EMBEDDER = Entry(LabelConfig, Label)
+ENTRY = Entry(LabelConfig, Label)

@@ -16,7 +16,7 @@ class MeanConfig:
     """Sizes."""
 
     reference_cells: int = field(default=256, metadata={"help": "Cells per subsample that is embedded."})
-    fewest_cells: int | None = field(
+    min_cells: int | None = field(
         default=None,
         metadata={"help": "Fewest of them, the number is drawn anew per step; left out: always all."},
     )
@@ -26,7 +26,7 @@ class MeanConfig:
     )
 
     def __post_init__(self) -> None:
-        check_cells(1 if self.fewest_cells is None else self.fewest_cells, self.reference_cells)
+        check_cells(1 if self.min_cells is None else self.min_cells, self.reference_cells)
         if self.width < 1:
             raise ConfigError(f"Expected method.embedder.width of at least 1, found {self.width}.")
         check_width(self.embedding, or_none=True)
@@ -49,7 +49,7 @@ class Mean(nn.Module):
         super().__init__()
         n_in = shape.n_features + shape.n_node_features
         self.reference_cells = config.reference_cells
-        self.fewest_cells = config.fewest_cells or config.reference_cells
+        self.min_cells = config.min_cells or config.reference_cells
         self.width = config.embedding or 2 * (n_in + config.width)
         self.cell = nn.Sequential(
             nn.Linear(n_in, config.width), nn.SiLU(), nn.Linear(config.width, config.width), nn.SiLU(),
@@ -62,9 +62,9 @@ class Mean(nn.Module):
 
     def forward(self, population: PopulationBatch) -> PooledContext:
         """Embeddings of b subsamples, in training of a random number of their cells, shape [b, e]."""
-        population = thinned(population, self.fewest_cells) if self.training else population
+        population = thinned(population, self.min_cells) if self.training else population
         h = torch.cat([population.cells, population.node_features], dim=-1)
         return PooledContext(self.out(mean_and_spread(torch.cat([h, self.cell(h)], dim=-1), population.mask)))
 
 
-EMBEDDER = Entry(MeanConfig, Mean)
+ENTRY = Entry(MeanConfig, Mean)

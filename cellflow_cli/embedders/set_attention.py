@@ -46,10 +46,10 @@ class SetAttentionConfig:
     reference_cells: int = field(
         default=512, metadata={"help": "Cells of the population attended to per step."}
     )
-    fewest_cells: int = field(
+    min_cells: int = field(
         default=256, metadata={"help": "Fewest of them; the number is drawn anew per step."}
     )
-    most_cells: int = field(
+    max_cells: int = field(
         default=4096,
         metadata={"help": "Most cells asked in prediction, whose cost grows with them and with the cells."},
     )
@@ -60,10 +60,10 @@ class SetAttentionConfig:
             raise ConfigError("Expected sizes of at least 1 and k of at least 0 in method.embedder.")
         check_width(self.embedding, or_none=False)
         _check_scales(self.shortest, self.longest)
-        if not self.k < self.fewest_cells <= self.reference_cells <= self.most_cells:
+        if not self.k < self.min_cells <= self.reference_cells <= self.max_cells:
             raise ConfigError(
-                f"Expected k < fewest_cells <= reference_cells <= most_cells in method.embedder, found "
-                f"{self.k}, {self.fewest_cells}, {self.reference_cells}, {self.most_cells}."
+                f"Expected k < min_cells <= reference_cells <= max_cells in method.embedder, found "
+                f"{self.k}, {self.min_cells}, {self.reference_cells}, {self.max_cells}."
             )
 
 
@@ -129,8 +129,8 @@ class SetAttention(nn.Module):
         super().__init__()
         d, heads, w = shape.n_features, config.n_heads, config.head_width
         r = min(d, config.space)
-        self.reference_cells, self.fewest_cells = config.reference_cells, config.fewest_cells
-        self.most_cells = config.most_cells
+        self.reference_cells, self.min_cells = config.reference_cells, config.min_cells
+        self.max_cells = config.max_cells
         self.heads, self.head_width, self.space = heads, w, r
         self.encoder = GraphEncoder(
             d + shape.n_node_features, config.width, config.n_layers, config.k, config.reference_cells
@@ -149,7 +149,7 @@ class SetAttention(nn.Module):
 
     def forward(self, population: PopulationBatch) -> AttentionContext:
         """A context over the cells of b subsamples; in training a random number of them."""
-        seen = thinned(population, self.fewest_cells) if self.training else population
+        seen = thinned(population, self.min_cells) if self.training else population
         tokens = self.encoder(seen)
         return AttentionContext(
             self, seen.cells, tokens, seen.mask, self.pool(mean_and_spread(tokens, seen.mask))
@@ -220,4 +220,4 @@ def _axes(heads: int, d: int, r: int) -> Float[Tensor, "h d r"]:
     return torch.stack([torch.linalg.qr(torch.randn(d, r)).Q for _ in range(heads)])
 
 
-EMBEDDER = Entry(SetAttentionConfig, SetAttention)
+ENTRY = Entry(SetAttentionConfig, SetAttention)

@@ -4,9 +4,9 @@ import functools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from cellflow_cli.definitions import find
 from cellflow_cli.errors import MetricError
 from cellflow_cli.metrics import Comparison, Metric, MetricValue
+from cellflow_cli.published_metrics import find
 
 
 def compute(names: Sequence[str], comparison: Comparison) -> dict[str, MetricValue]:

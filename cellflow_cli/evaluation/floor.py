@@ -11,7 +11,7 @@ from cellflow_cli.metrics import MetricValue
 BETWEEN = "between replicates"
 """Remark of a value of the floor that is not between random halves."""
 
-FEWEST_CELLS = 10
+MIN_CELLS = 10
 """Cells a side that a cell type needs, and below which replicates do not lower their number."""
 
 _ORDERS = 200  # of replicates; up to five of them, every division is all but certain to be among them
@@ -48,7 +48,7 @@ def deals(
     Replicates are put in random order and cut where the smaller side has most cells, so that sides of
     equal replicates hold equally many of them. Orders that give n cells on either side count; where none
     does, n is lowered to what the best can give, but to no less than half and to no less than
-    `FEWEST_CELLS`. The sides change roles from one division to the next.
+    `MIN_CELLS`. The sides change roles from one division to the next.
 
     With two replicates there is one division: all deals are then of it, and differ in the cells drawn.
 
@@ -69,7 +69,7 @@ def deals(
     first = sizes[orders].cumsum(axis=1)[:, :-1]
     smaller = np.minimum(first, sizes.sum() - first)
     most = int(smaller.max())
-    if most < n and most < max(n / 2, FEWEST_CELLS):
+    if most < n and most < max(n / 2, MIN_CELLS):
         return n, []
     n = min(n, most)
     usable = np.flatnonzero(smaller.max(axis=1) >= n)

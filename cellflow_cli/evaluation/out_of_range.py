@@ -6,9 +6,6 @@ from torch import Tensor
 
 from cellflow_cli.metrics import MetricValue
 
-NAME = "out-of-range"
-"""What stands in the column `metric` of its table."""
-
 
 def share_outside(cells: Float[Tensor, "n g"], real: Float[Tensor, "m g"]) -> MetricValue:
     r"""Share of the values that lie outside the range of their gene or marker.

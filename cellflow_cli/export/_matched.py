@@ -11,10 +11,10 @@ import torch
 from cellflow_cli import rng
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import DataError, listed
-from cellflow_cli.evaluation._cells import Files
 from cellflow_cli.evaluation.align import Aligned, align
+from cellflow_cli.evaluation.cells import Files
 from cellflow_cli.evaluation.floor import some
-from cellflow_cli.evaluation.provenance import Provenance, read_provenance
+from cellflow_cli.prediction.provenance import Provenance, read_provenance
 
 SAMPLE, CONDITION, ROLE, POPULATION = (
     "cellflow_sample",

@@ -54,7 +54,7 @@ def _check_log1p(cells: anndata.AnnData) -> None:
             )
 
 
-TARGET = Target(
+ENTRY = Target(
     files=files,
     names=(_PREDICTED, _MEASURED),
     usage=(

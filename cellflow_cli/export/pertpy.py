@@ -16,7 +16,7 @@ def files(cells: anndata.AnnData) -> dict[str, anndata.AnnData]:
     return {_CELLS: cells}
 
 
-TARGET = Target(
+ENTRY = Target(
     files=files,
     names=(_CELLS,),
     usage=(

@@ -18,11 +18,11 @@ from cellflow_cli.conditions.dose import DoseConfig
 from cellflow_cli.couplings.exact_ot import ExactOTConfig
 from cellflow_cli.embedders import Context
 from cellflow_cli.errors import ConfigError, nearest
-from cellflow_cli.flow.field import FieldConfig, VelocityField
 from cellflow_cli.flow.ode import SolverConfig, integrate
 from cellflow_cli.flow.path import LinearPath
-from cellflow_cli.flow.standardize import Standardizer
 from cellflow_cli.methods._phase import Phase
+from cellflow_cli.networks.field import FieldConfig, VelocityField
+from cellflow_cli.networks.standardize import Standardizer
 from cellflow_cli.types import Batch, ConditionBatch, ModelShape, PopulationBatch, PopulationPair, Transported
 
 SOURCES = ("control", "noise")
@@ -126,7 +126,7 @@ class FlowMatching(nn.Module):
     @property
     def most_context_cells(self) -> int:
         """Control cells that a prediction is told of, over all subsamples."""
-        return int(getattr(self.embedder, "most_cells", 64 * self.context_cells))
+        return int(getattr(self.embedder, "max_cells", 64 * self.context_cells))
 
     @property
     def context_apart(self) -> bool:

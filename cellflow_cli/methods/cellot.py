@@ -23,9 +23,9 @@ from cellflow_cli.catalog import Catalog, Choice, Entry
 from cellflow_cli.conditions.dose import DoseConfig
 from cellflow_cli.errors import ConfigError, NumericalError
 from cellflow_cli.flow.ode import SolverConfig
-from cellflow_cli.flow.potentials import ConvexPotential, PotentialConfig
-from cellflow_cli.flow.standardize import Standardizer
 from cellflow_cli.methods._phase import Phase
+from cellflow_cli.networks.potentials import ConvexPotential, PotentialConfig
+from cellflow_cli.networks.standardize import Standardizer
 from cellflow_cli.types import Batch, ConditionBatch, ModelShape, PopulationBatch, PopulationPair, Transported
 
 
@@ -190,4 +190,4 @@ class CellOT(nn.Module):
         return [(1 - t) * x0 + t * x1 for t in times]
 
 
-METHOD = Entry(CellotConfig, CellOT)
+ENTRY = Entry(CellotConfig, CellOT)

@@ -17,4 +17,4 @@ def _build(config: CgfmConfig, shape: ModelShape) -> FlowMatching:
     return build(config, shape, embedder=Choice("label", LabelConfig()))
 
 
-METHOD = Entry(CgfmConfig, _build)
+ENTRY = Entry(CgfmConfig, _build)

@@ -11,4 +11,4 @@ class FmConfig(FlowMatchingConfig):
     """Flow matching without an embedder."""
 
 
-METHOD = Entry(FmConfig, build)
+ENTRY = Entry(FmConfig, build)

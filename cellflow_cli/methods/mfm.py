@@ -22,4 +22,4 @@ def _build(config: MfmConfig, shape: ModelShape) -> FlowMatching:
     return build(config, shape, embedder=config.embedder)
 
 
-METHOD = Entry(MfmConfig, _build)
+ENTRY = Entry(MfmConfig, _build)

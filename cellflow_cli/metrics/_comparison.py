@@ -18,7 +18,7 @@ Distances = Literal["between", "within_predicted", "within_target"]
 Space = Literal["flow", "genes"]
 
 # Entries of a distance matrix that is kept for the next metric: 200 MB, 5,000 x 5,000 cells.
-MOST_KEPT = 5_000 * 5_000
+MAX_KEPT = 5_000 * 5_000
 
 
 class MetricValue(NamedTuple):
@@ -116,7 +116,7 @@ class Comparison:
             "within_predicted": (self.predicted, self.predicted),
             "within_target": (self.target, self.target),
         }[which]
-        if len(x) * len(y) <= MOST_KEPT:
+        if len(x) * len(y) <= MAX_KEPT:
             yield getattr(self, which)
         else:
             yield from euclidean_blocks(x, y)

@@ -6,11 +6,11 @@ from torch import Tensor
 
 from cellflow_cli.metrics._comparison import Comparison
 
-MOST_CELLS = 5_000
+MAX_CELLS = 5_000
 """Exact transport of 5,000 against 5,000 cells takes some 5 s and 600 MB, growing as n^2.5 and n^2."""
 
 
-def at_most(cells: Float[Tensor, "n d"], n: int = MOST_CELLS) -> Float[Tensor, "k d"]:
+def at_most(cells: Float[Tensor, "n d"], n: int = MAX_CELLS) -> Float[Tensor, "k d"]:
     """All cells, or n of them, always the same ones, drawn without regard to their order in the file."""
     if len(cells) <= n:
         return cells
@@ -26,9 +26,9 @@ def few(comparison: Comparison) -> tuple[Comparison, str]:
         has, if not all of them.
     """
     n, m = len(comparison.predicted), len(comparison.target)
-    if max(n, m) <= MOST_CELLS:
+    if max(n, m) <= MAX_CELLS:
         return comparison, ""
-    predicted, target = at_most(comparison.predicted, MOST_CELLS), at_most(comparison.target, MOST_CELLS)
-    control = at_most(comparison.control, MOST_CELLS)
+    predicted, target = at_most(comparison.predicted, MAX_CELLS), at_most(comparison.target, MAX_CELLS)
+    control = at_most(comparison.control, MAX_CELLS)
     made = comparison.once("few", lambda: Comparison(predicted=predicted, target=target, control=control))
     return made, f"on {len(predicted):,} of {n:,} predicted and {len(target):,} of {m:,} target cells"

@@ -45,4 +45,4 @@ def de_overlap(comparison: Comparison) -> MetricValue:
     return MetricValue(sum(shares) / len(shares), f"{parts}; {found.n_significant} of {g} features differ")
 
 
-METRIC = Metric(de_overlap, best="high", symmetric=False, space="genes")
+ENTRY = Metric(de_overlap, best="high", symmetric=False, space="genes")

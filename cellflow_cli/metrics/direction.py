@@ -30,4 +30,4 @@ def direction(comparison: Comparison) -> MetricValue:
     return MetricValue(value, f"over {found.n_significant} of {len(found.significant)} features that differ")
 
 
-METRIC = Metric(direction, best="high", symmetric=False, space="genes")
+ENTRY = Metric(direction, best="high", symmetric=False, space="genes")

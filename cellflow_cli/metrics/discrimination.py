@@ -51,4 +51,4 @@ def discrimination(comparison: Comparison) -> MetricValue:
     return MetricValue(1 - nearer / len(others), remark)
 
 
-METRIC = Metric(discrimination, best="high", symmetric=False, others=True)
+ENTRY = Metric(discrimination, best="high", symmetric=False, others=True)

@@ -56,4 +56,4 @@ def _sum(blocks: Iterator[Float64[Tensor, "n m"]]) -> float:
     return sum(float(block.sum()) for block in blocks)
 
 
-METRIC = Metric(energy, best="low", symmetric=True)
+ENTRY = Metric(energy, best="low", symmetric=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cellflow_cli.metrics._comparison import MOST_KEPT, Comparison, Metric, MetricValue
+from cellflow_cli.metrics._comparison import MAX_KEPT, Comparison, Metric, MetricValue
 from cellflow_cli.metrics._distances import euclidean
 from cellflow_cli.metrics._kernels import kernel_sum
 from cellflow_cli.metrics._subsample import at_most
@@ -47,7 +47,7 @@ def mmd_median(comparison: Comparison) -> MetricValue:
 def _median(comparison: Comparison) -> tuple[float, str]:
     """Median distance between two target cells (of 5,000 where there are more), and a remark."""
     m = len(comparison.target)
-    if m * m <= MOST_KEPT:
+    if m * m <= MAX_KEPT:
         distances, remark = comparison.within_target, ""
     else:
         some = at_most(comparison.target)
@@ -59,4 +59,4 @@ def _median(comparison: Comparison) -> tuple[float, str]:
     return float(upper[rank]), remark
 
 
-METRIC = Metric(mmd_median, best="low", symmetric=False)
+ENTRY = Metric(mmd_median, best="low", symmetric=False)

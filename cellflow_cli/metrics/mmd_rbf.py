@@ -34,4 +34,4 @@ def mmd_rbf(comparison: Comparison) -> MetricValue:
     return MetricValue(value)
 
 
-METRIC = Metric(mmd_rbf, best="low", symmetric=True)
+ENTRY = Metric(mmd_rbf, best="low", symmetric=True)

@@ -37,4 +37,4 @@ def r2_delta(comparison: Comparison) -> MetricValue:
     return MetricValue(r * r)
 
 
-METRIC = Metric(r2_delta, best="high", symmetric=True, space="genes", change=True)
+ENTRY = Metric(r2_delta, best="high", symmetric=True, space="genes", change=True)

@@ -21,4 +21,4 @@ def r2_features(comparison: Comparison) -> MetricValue:
     return MetricValue(None if r is None else r * r, reason)
 
 
-METRIC = Metric(r2_features, best="high", symmetric=True, space="genes")
+ENTRY = Metric(r2_features, best="high", symmetric=True, space="genes")

@@ -29,4 +29,4 @@ def r2_mean(comparison: Comparison) -> MetricValue:
     return MetricValue(r * r)
 
 
-METRIC = Metric(r2_mean, best="high", symmetric=True, space="genes")
+ENTRY = Metric(r2_mean, best="high", symmetric=True, space="genes")

@@ -29,4 +29,4 @@ def r_features(comparison: Comparison) -> MetricValue:
     return MetricValue(r, correlations.remark)
 
 
-METRIC = Metric(r_features, best="high", symmetric=True, space="genes")
+ENTRY = Metric(r_features, best="high", symmetric=True, space="genes")

@@ -33,4 +33,4 @@ def ratio_of_variances(predicted: Float64[Tensor, "n d"], target: Float64[Tensor
     return MetricValue(float(predicted.var(0).sum()) / real)
 
 
-METRIC = Metric(variance_ratio, best="one", symmetric=False)
+ENTRY = Metric(variance_ratio, best="one", symmetric=False)

@@ -25,4 +25,4 @@ def variance_ratio_genes(comparison: Comparison) -> MetricValue:
     return ratio_of_variances(predicted, target)
 
 
-METRIC = Metric(variance_ratio_genes, best="one", symmetric=False, space="genes")
+ENTRY = Metric(variance_ratio_genes, best="one", symmetric=False, space="genes")

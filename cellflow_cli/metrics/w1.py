@@ -25,4 +25,4 @@ def w1(comparison: Comparison) -> MetricValue:
     return MetricValue(exact_cost(cost), remark)
 
 
-METRIC = Metric(w1, best="low", symmetric=True)
+ENTRY = Metric(w1, best="low", symmetric=True)

@@ -27,4 +27,4 @@ def w2(comparison: Comparison) -> MetricValue:
     return MetricValue(math.sqrt(max(0.0, exact_cost(cost.square()))), remark)
 
 
-METRIC = Metric(w2, best="low", symmetric=True)
+ENTRY = Metric(w2, best="low", symmetric=True)

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from cellflow_cli.data.columns import labels
 from cellflow_cli.errors import BundleError, MetricError
-from cellflow_cli.evaluation.ablation import AVERAGE, OTHER
 from cellflow_cli.evaluation.align import Aligned
 from cellflow_cli.model._controls import controls_of
 from cellflow_cli.model._told import label_of, training_controls, why_blind
 from cellflow_cli.prediction.transport import from_noise, prepare, start, transport
+from cellflow_cli.statistics.ablation import AVERAGE, OTHER
 from cellflow_cli.types import Population
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from cellflow_cli import bundle
 from cellflow_cli._version import __version__
 from cellflow_cli.baselines import Summaries
 from cellflow_cli.catalog import Catalog
@@ -19,6 +18,7 @@ from cellflow_cli.data.tensors import Vocabulary
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.device import resolve
 from cellflow_cli.errors import BundleError, ConfigError, listed
+from cellflow_cli.model import folder as bundle
 from cellflow_cli.rng import scoped, stream
 from cellflow_cli.training.history import History
 from cellflow_cli.types import Condition, ModelShape

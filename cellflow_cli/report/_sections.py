@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.evaluation.collapse import how_far
 from cellflow_cli.report import score_tables, tables
 from cellflow_cli.report._payload import payload
 from cellflow_cli.report._rivals import best_first
@@ -18,6 +17,7 @@ from cellflow_cli.report.score_tables import labelled
 from cellflow_cli.report.split import Split, records
 from cellflow_cli.report.tables import Table
 from cellflow_cli.report.verdict import metric_title
+from cellflow_cli.statistics.collapse import how_far
 
 SECTIONS = (
     ("verdict", "Verdict"),

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cellflow_cli.evaluation.ablation import AVERAGE, OTHER
 from cellflow_cli.report._text import counted, number, signed
 from cellflow_cli.report.tables import Cell, Column, Table, value, word
 from cellflow_cli.report.verdict import metric_title
+from cellflow_cli.statistics.ablation import AVERAGE, OTHER
 
 _ROWS = {"model": "own population", OTHER: "another sample's", AVERAGE: "average"}
 _WITHOUT = (

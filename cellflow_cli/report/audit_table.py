@@ -23,7 +23,7 @@ def audit_part(summary: Mapping[str, Any]) -> AuditPart:
     found = summary["audit"]
     if "reason" in found:
         return AuditPart(f"No audit: {found['reason']} (`--no-audit`).")
-    told = Catalog("audit").summaries()
+    told = Catalog("degenerate").summaries()
     legend = {
         _UNDAMAGED: "What these are made from: the half of the measured cells that no row is compared with, "
         "sent through the decoder where there is one",
@@ -40,7 +40,7 @@ def audit_line(found: Mapping[str, Any], metric: str) -> str:
     if not first:
         known = [e[metric]["is_first"] for e in found["predictors"].values()]
         return "" if set(known) == {None} else "Audit: it ranks no degenerate predictor first here."
-    told = Catalog("audit").summaries()
+    told = Catalog("degenerate").summaries()
     texts = []
     for name in first:
         entry = found["predictors"][name][metric]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cellflow_cli.definitions import find
+from cellflow_cli.published_metrics import find
 from cellflow_cli.report._text import counted
 from cellflow_cli.report.audit_table import audit_line
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from cellflow_cli.definitions import find
 from cellflow_cli.evaluation import Scores
+from cellflow_cli.published_metrics import find
 from cellflow_cli.report._rivals import best_first
 from cellflow_cli.report._text import counted
 from cellflow_cli.report.drawing import CONTROL, GHOST, GREEN, MEASURED, PREDICTED, Drawn, blank, quiet

@@ -13,7 +13,7 @@ from cellflow_cli.model import Model, paths, why_no_paths
 from cellflow_cli.report._plane import Plane
 from cellflow_cli.report._story import shown
 from cellflow_cli.report.flow_figure import TIMES, PopulationFlow
-from cellflow_cli.report.pictures import MOST_POINTS, Picture, Pictures
+from cellflow_cli.report.pictures import MAX_POINTS, Picture, Pictures
 
 
 class Flows(NamedTuple):
@@ -35,7 +35,7 @@ def read_flows(
     predicted: anndata.AnnData,
     truth: anndata.AnnData,
     *,
-    n_cells: int = MOST_POINTS,
+    n_cells: int = MAX_POINTS,
     seed: int = 0,
 ) -> Flows:
     """Control cells of the populations of the static figures, carried by the model.

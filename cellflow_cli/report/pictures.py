@@ -14,11 +14,11 @@ from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import DataError
 from cellflow_cli.evaluation.align import Aligned, align
 from cellflow_cli.evaluation.floor import some
-from cellflow_cli.evaluation.provenance import read_provenance
+from cellflow_cli.prediction.provenance import read_provenance
 from cellflow_cli.report._moves import N_MARGINALS, Marginal, Move, Moves, marginal, moves
 from cellflow_cli.report._plane import Plane, fit_plane
 
-MOST_POINTS = 1_000
+MAX_POINTS = 1_000
 _ALL_POINTS = 120_000  # in the page, 4 bytes each and a third more as text
 _READ = 2_500  # cells that means and marginals are taken over
 
@@ -95,7 +95,7 @@ def read_pictures(
     truth: anndata.AnnData,
     *,
     transform: FeatureTransform | None = None,
-    n_points: int = MOST_POINTS,
+    n_points: int = MAX_POINTS,
     seed: int = 0,
 ) -> Pictures:
     """Points and marginals of every population that was both predicted and measured.

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cellflow_cli.baselines import Summaries
 from cellflow_cli.evaluation.align import Aligned, align
-from cellflow_cli.evaluation.provenance import read_provenance
+from cellflow_cli.prediction.provenance import read_provenance
 from cellflow_cli.types import Condition
 
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cellflow_cli.evaluation.collapse import how_far
-from cellflow_cli.evaluation.intervals import FEWEST_GROUPS
 from cellflow_cli.report._rivals import Rival, best_first
 from cellflow_cli.report._text import counted, names, number, percent, signed
 from cellflow_cli.report.split import Split
+from cellflow_cli.statistics.collapse import how_far
+from cellflow_cli.statistics.intervals import MIN_GROUPS
 
 Outcome = Literal["better", "worse", "inconclusive", "not-a-test", "unknown"]
 HEADLINES = ("energy", "w1", "w2", "mmd-median", "mmd-rbf", "r2-delta", "r2-mean")
@@ -119,7 +119,7 @@ def _nothing(summary: Mapping[str, Any], split: Split, why: str, metric: str | N
 
 def _outcome(best: Rival) -> tuple[Outcome, bool, str]:
     """Conclusion from the comparison with the best baseline alone."""
-    if best.n_groups >= FEWEST_GROUPS and best.low is not None and best.high is not None:
+    if best.n_groups >= MIN_GROUPS and best.low is not None and best.high is not None:
         if best.low > 0:
             return "better", True, f"Better than the best baseline, {best.label}"
         if best.high < 0:
@@ -199,7 +199,7 @@ def _confidence(best: Rival) -> str:
     if best.low is None:
         few = "one group says nothing about others" if best.n_groups == 1 else "see the table of groups"
         return (
-            f"{difference}; an interval needs {FEWEST_GROUPS} groups and there "
+            f"{difference}; an interval needs {MIN_GROUPS} groups and there "
             f"{'is' if best.n_groups == 1 else 'are'} {best.n_groups}: {few}."
         )
     ends = sorted(value for value in (best.sign * best.low, best.sign * (best.high or 0.0)))

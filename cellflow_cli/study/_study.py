@@ -17,9 +17,9 @@ import pandas as pd
 import torch
 
 from cellflow_cli.errors import CellflowError, ConfigError, NumericalError, OutputError
-from cellflow_cli.study.arms import Arm, check_arms
 from cellflow_cli.study.folds import Fold
 from cellflow_cli.study.jobs import JOB_FILE, SCORES_FILE, Job, Measure, finished, of_rivals, run_job
+from cellflow_cli.study.variants import Variant, check_variants
 
 JOBS = "jobs"
 OnDone = Callable[[int, int, Job, dict[str, Any]], None]
@@ -28,10 +28,10 @@ OnFailed = Callable[[Job, CellflowError], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Arms by folds by seeds, and where the results are.
+    """Variants by folds by seeds, and where the results are.
 
     Attributes:
-        arms, folds, seeds: What is compared.
+        variants, folds, seeds: What is compared.
         data: Files.
         data_hashes: Of the files.
         measure: How to score.
@@ -39,7 +39,7 @@ class Study:
         folder: Holds a folder `jobs`; each finished job is one folder in it.
     """
 
-    arms: tuple[Arm, ...]
+    variants: tuple[Variant, ...]
     folds: tuple[Fold, ...]
     seeds: tuple[int, ...]
     data: tuple[Path, ...]
@@ -49,16 +49,21 @@ class Study:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        check_arms(self.arms)
+        check_variants(self.variants)
 
     def jobs(self) -> list[Job]:
         """All jobs, seeds outermost, so that a study cut short has whole tables of fewer seeds.
 
         One job of each fold scores the baselines, unless a finished one in the folder has, of whatever
-        arm: a finished job, whose model need not be trained again, or else the first one.
+        variant: a finished job, whose model need not be trained again, or else the first one.
         """
         folds = [fold for fold in self.folds if fold.scored]
-        made = [self._job(arm, fold, seed) for seed in self.seeds for arm in self.arms for fold in folds]
+        made = [
+            self._job(variant, fold, seed)
+            for seed in self.seeds
+            for variant in self.variants
+            for fold in folds
+        ]
         have = set(self._scored_rivals())
         done = [i for i, job in enumerate(made) if finished(job.folder)]
         for i in [*done, *range(len(made))]:
@@ -70,7 +75,7 @@ class Study:
     def _scored_rivals(self) -> dict[str, Path]:
         """For each fold a finished job that scored the baselines on it, if there is one."""
         found: dict[str, Path] = {}
-        wanted = {fold.name: self._job(self.arms[0], fold, 0).rival_settings() for fold in self.folds}
+        wanted = {fold.name: self._job(self.variants[0], fold, 0).rival_settings() for fold in self.folds}
         for file in sorted((self.folder / JOBS).glob(f"*/{JOB_FILE}")):
             if file.parent.name.startswith("."):
                 continue  # half written, by a comparison that was killed or runs now
@@ -81,11 +86,11 @@ class Study:
                 found[facts["fold"]] = file.parent
         return found
 
-    def _job(self, arm: Arm, fold: Fold, seed: int) -> Job:
+    def _job(self, variant: Variant, fold: Fold, seed: int) -> Job:
         return Job(
-            arm=arm, fold=fold, seed=seed, data=self.data, data_hashes=self.data_hashes,
+            variant=variant, fold=fold, seed=seed, data=self.data, data_hashes=self.data_hashes,
             measure=self.measure, device=self.device,
-            folder=self.folder / JOBS / f"{arm.slug}_{fold.name}_{seed}",
+            folder=self.folder / JOBS / f"{variant.slug}_{fold.name}_{seed}",
         )  # fmt: skip
 
     def pending(self) -> list[Job]:
@@ -114,7 +119,7 @@ class Study:
                 raise ConfigError(
                     f"Expected the settings of the job `{job.folder}`, found others: "
                     f"{_difference(facts['settings'], job.settings())}. Choose another `--output`, another "
-                    "name for the arm, or remove that folder to have it done again."
+                    "name for the variant, or remove that folder to have it done again."
                 )
         return left
 
@@ -122,7 +127,7 @@ class Study:
         """Scores of all finished jobs of the study in tidy form.
 
         Returns:
-            The columns of `Scores.table`, with `row` the name of the arm, a baseline or floor, and
+            The columns of `Scores.table`, with `row` the name of the variant, a baseline or floor, and
             besides `fold`, `part` and `seed` (missing for baselines, which have none).
         """
         tables = []
@@ -130,25 +135,25 @@ class Study:
             if _facts(job):
                 table = _read_scores(job.folder / SCORES_FILE)
                 own = table[table["row"] == "model"]
-                tables.append(own.assign(row=job.arm.name, fold=job.fold.name, seed=float(job.seed)))
+                tables.append(own.assign(row=job.variant.name, fold=job.fold.name, seed=float(job.seed)))
         if not tables:
             return pd.DataFrame()
         for fold, folder in self._scored_rivals().items():
             table = _read_scores(folder / SCORES_FILE)
             tables.append(table[table["row"] != "model"].assign(fold=fold, seed=float("nan")))
         scores = pd.concat(tables, ignore_index=True)
-        order = list(dict.fromkeys([*(arm.name for arm in self.arms), *scores["row"]]))
+        order = list(dict.fromkeys([*(variant.name for variant in self.variants), *scores["row"]]))
         return scores.sort_values("row", key=lambda rows: rows.map(order.index), kind="stable")
 
     def costs(self) -> pd.DataFrame:
-        """For each finished job its arm, fold, seed, steps, parameters and seconds."""
+        """For each finished job its variant, fold, seed, steps, parameters and seconds."""
         found = []
         for job in self.jobs():
             if facts := _facts(job):
                 seconds, cells = facts["seconds"], facts["cells_predicted"]
                 found.append(
                     {
-                        "row": job.arm.name,
+                        "row": job.variant.name,
                         "fold": job.fold.name,
                         "seed": job.seed,
                         "steps": facts["steps"],
@@ -201,8 +206,8 @@ def run(study: Study, workers: int, on_done: OnDone | None = None, on_failed: On
         job, first = failed[0]
         raise type(first)(
             f"{len(failed)} of {total} jobs failed, first {job.title}: {first} The {len(done)} that are done "
-            f"are kept in `{study.folder}`. Where an arm is at fault, leave it out, or give it other "
-            "settings under another name with `--arms`."
+            f"are kept in `{study.folder}`. Where a variant is at fault, leave it out, or give it other "
+            "settings under another name with `--variants`."
         )
 
 
@@ -275,8 +280,8 @@ def _result(job: Job) -> dict[str, Any] | CellflowError:
         if not (isinstance(error, MemoryError) or _is_memory(error)):
             raise
         return NumericalError(
-            "Expected enough memory for the training, found too little. Give the arm a smaller network or "
-            "fewer cells a step, or run fewer side by side with `--jobs 1`."
+            "Expected enough memory for the training, found too little. Give the variant a smaller network "
+            "or fewer cells a step, or run fewer side by side with `--jobs 1`."
         )
 
 

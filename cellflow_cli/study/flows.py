@@ -1,4 +1,4 @@
-"""Where the arms of a comparison move the cells of one sample of each part."""
+"""Where the variants of a comparison move the cells of one sample of each part."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,18 +23,18 @@ Points = Float[np.ndarray, "n 2"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Flow:
-    """One sample under one condition as every arm moves it, in the plane.
+    """One sample under one condition as every variant moves it, in the plane.
 
     Attributes:
         title: Part, sample and condition.
         source, target: Control and measured treated cells, shapes [n, 2] and [m, 2].
-        arms: For each arm its cells at each time, shapes [n, 2].
+        variants: For each variant its cells at each time, shapes [n, 2].
     """
 
     title: str
     source: Points
     target: Points
-    arms: dict[str, list[Points]]
+    variants: dict[str, list[Points]]
 
 
 def flows(study: Study, times: Sequence[float]) -> list[Flow]:
@@ -57,7 +57,7 @@ def flows(study: Study, times: Sequence[float]) -> list[Flow]:
     first = min(done, key=lambda job: (job.seed, order.index(job.fold.name)))
     fold, same = first.fold, (first.fold.name, first.seed)
     models = {
-        job.arm.name: load(job.folder / MODEL_FOLDER) for job in done if (job.fold.name, job.seed) == same
+        job.variant.name: load(job.folder / MODEL_FOLDER) for job in done if (job.fold.name, job.seed) == same
     }
     adata = read(study.data, fold.spec.features)
     return [_flow(models, adata, fold, part, names, times) for part, names in fold.scored]
@@ -87,7 +87,7 @@ def _flow(
         title=f"{part}: {control.name}, {condition.label}",
         source=plane(source),
         target=plane(target),
-        arms={name: [plane(cells.numpy()) for cells in path] for name, path in moved.items()},
+        variants={name: [plane(cells.numpy()) for cells in path] for name, path in moved.items()},
     )
 
 

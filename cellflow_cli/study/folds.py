@@ -89,7 +89,7 @@ def folds_by_column(
         spec: With a split key.
         training_column: Column of obs that is true for training samples to score too, as a part of its
             own that says how well the method fits and nothing about unseen groups.
-        validation: Whether the validation groups are scored; not if an arm is trained again on them.
+        validation: Whether the validation groups are scored; not if a variant is trained again on them.
 
     Raises:
         DataError: If the column is missing or holds out nothing, if a training sample is marked in part, or

@@ -1,4 +1,4 @@
-"""One job of a comparison: train one arm on one fold with one seed, predict, score, write a folder."""
+"""One job of a comparison: train one variant on one fold with one seed, predict, score, write a folder."""
 
 import hashlib
 import json
@@ -15,11 +15,11 @@ from cellflow_cli.config import to_dict
 from cellflow_cli.data.columns import distinct, labels
 from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.read import read
-from cellflow_cli.evaluation.score import score
+from cellflow_cli.evaluation.evaluate import score
 from cellflow_cli.files import replaced_folder
 from cellflow_cli.model import Model, PredictionRequest, load, predict, train
-from cellflow_cli.study.arms import Arm
 from cellflow_cli.study.folds import TRAINING, Fold, marks
+from cellflow_cli.study.variants import Variant
 
 JOB_FILE, SCORES_FILE, MODEL_FOLDER = "job.json", "scores.csv", "model"
 _FACTS = {"fingerprint", "settings", "rivals", "fold", "seconds", "steps", "cells_predicted", "run"}
@@ -48,20 +48,20 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One arm on one fold with one seed.
+    """One variant on one fold with one seed.
 
     Attributes:
-        arm, fold, seed: Which.
+        variant, fold, seed: Which.
         data: Files, absolute.
         data_hashes: Of the files, so that a study is not continued on other data.
         measure: How to score.
         device: Where to compute.
-        rivals: Whether baselines and floor are scored too: they are the same for all arms and seeds of
+        rivals: Whether baselines and floor are scored too: they are the same for all variants and seeds of
             a fold, so one job has them.
         folder: Where the result goes.
     """
 
-    arm: Arm
+    variant: Variant
     fold: Fold
     seed: int
     data: tuple[Path, ...]
@@ -74,11 +74,11 @@ class Job:
     @property
     def title(self) -> str:
         """For progress lines and messages."""
-        return f"{self.arm.name}, fold {self.fold.name}, seed {self.seed}"
+        return f"{self.variant.name}, fold {self.fold.name}, seed {self.seed}"
 
     def settings(self) -> dict[str, Any]:
         """All that the scores depend on."""
-        config = replace(self.arm.config, data=self.fold.spec, seed=self.seed)
+        config = replace(self.variant.config, data=self.fold.spec, seed=self.seed)
         settings = {
             "config": to_dict(config),
             "scored": self.fold.scored,
@@ -127,7 +127,7 @@ def run_job(job: Job) -> dict[str, Any]:
     populations = population_table(adata.obs, job.fold.spec)
     if populations.dropped:  # what is left out of training is left out of scores too
         adata = adata[populations.rows_of(populations.groups)].copy()
-    config, before = job.arm.config, finished(job.folder)
+    config, before = job.variant.config, finished(job.folder)
     if before is not None and job.is_trained(before):
         model = load(job.folder / MODEL_FOLDER, device=job.device)
     else:
@@ -137,7 +137,7 @@ def run_job(job: Job) -> dict[str, Any]:
         )  # fmt: skip
     table, seconds, n_cells = scored(model, adata, job)
     facts = {
-        "arm": job.arm.name,
+        "variant": job.variant.name,
         "fold": job.fold.name,
         "seed": job.seed,
         "rivals": job.rivals,

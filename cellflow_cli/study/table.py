@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from cellflow_cli.definitions import find
 from cellflow_cli.evaluation import is_better
+from cellflow_cli.published_metrics import find
 
 REFERENCE_COLUMNS = ("row", "part", "metric", "value")
 _CONDITION = ["fold", "group", "sample", "treatment", "dose"]
@@ -104,7 +104,7 @@ def layout(
 
 
 def cost_table(costs: pd.DataFrame) -> pd.DataFrame:
-    """Medians over jobs of steps, seconds per step and seconds per 1,000 predicted cells, per arm."""
+    """Medians over jobs of steps, seconds per step and seconds per 1,000 predicted cells, per variant."""
     return costs.groupby("row", sort=False)[
         ["steps", "parameters", "train_s", "step_s", "predict_s_per_1000"]
     ].median().reset_index()  # fmt: skip

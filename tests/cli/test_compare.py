@@ -130,10 +130,10 @@ def test_what_cannot_be_scored_and_what_is_left_out_are_told_before(
 
 
 def test_finished_jobs_are_told_where_others_fail(cohort_file: Path, tmp_path: Path) -> None:
-    """The first arm, which would have scored the baselines, learns in steps that end in NaN."""
-    (tmp_path / "arms.toml").write_text('[fine]\nmethod = "fm"\ntraining.learning_rate = 1e-3\n')
+    """The first variant, which would have scored the baselines, learns in steps that end in NaN."""
+    (tmp_path / "variants.toml").write_text('[fine]\nmethod = "fm"\ntraining.learning_rate = 1e-3\n')
     command = [
-        cohort_file, *KEYS, *SHORT, "--methods", "fm", "--arms", tmp_path / "arms.toml", "--folds", 2,
+        cohort_file, *KEYS, *SHORT, "--methods", "fm", "--variants", tmp_path / "variants.toml", "--folds", 2,
         "--set", "training.learning_rate=1e30", "-o", tmp_path / "study",
     ]  # fmt: skip
     found = compare(*command, "--json")
@@ -172,7 +172,7 @@ def test_where_nothing_is_finished_there_is_the_error_alone(cohort_file: Path, t
         (["--split-key", "patient", "--set", "seed=7"], 2, "Expected no `seed`"),
         (["--metrics", "enrgy"], 2, "energy"),
         (["--against", "nobody"], 2, "nobody"),
-        (["--arms", "nowhere.toml"], 2, "nowhere.toml"),
+        (["--variants", "nowhere.toml"], 2, "nowhere.toml"),
         (["--set", "training.stepz=2"], 2, "Did you mean 'steps'"),
     ],
 )
@@ -187,9 +187,9 @@ def test_an_interrupt_keeps_what_is_done(cohort_file: Path, tmp_path: Path, jobs
     """The same as Ctrl-C at a terminal, which reaches the workers too."""
     command = [
         sys.executable, "-m", "cellflow_cli", "compare", cohort_file, *KEYS, *SHORT, "--methods", "fm",
-        "--arms", tmp_path / "arms.toml", "--folds", "2", "--jobs", jobs, "-o", tmp_path / "study",
+        "--variants", tmp_path / "variants.toml", "--folds", "2", "--jobs", jobs, "-o", tmp_path / "study",
     ]  # fmt: skip
-    (tmp_path / "arms.toml").write_text('[long]\nmethod = "fm"\ntraining.steps = 1000000\n')
+    (tmp_path / "variants.toml").write_text('[long]\nmethod = "fm"\ntraining.steps = 1000000\n')
     listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(
         [str(part) for part in command], stderr=subprocess.PIPE, text=True, preexec_fn=listen,

@@ -73,8 +73,8 @@ def test_options_stand_in_groups_with_defaults() -> None:
 
 
 def test_definitions_are_listed_with_their_metrics() -> None:
-    text = CliRunner().invoke(app, ["list", "definitions"]).stdout
+    text = CliRunner().invoke(app, ["list", "published-metrics"]).stdout
     assert "  cellot:r2-means " in text
     assert "not squared in spite of its name" in text
-    found = json.loads(CliRunner().invoke(app, ["list", "definitions", "--json"]).stdout)
+    found = json.loads(CliRunner().invoke(app, ["list", "published-metrics", "--json"]).stdout)
     assert {"paper", "cellot", "cellflow", "pertpy", "cell-eval", "pertpy:mmd"} <= set(found)

@@ -20,8 +20,8 @@ def texts(report, level="error"):
     return [finding.what for finding in report.findings if finding.level == level]
 
 
-def mends(report, level="error"):
-    return " ".join(finding.mend for finding in report.findings if finding.level == level)
+def fixes(report, level="error"):
+    return " ".join(finding.fix for finding in report.findings if finding.level == level)
 
 
 def test_sound_data(cohort, saved, spec):
@@ -61,8 +61,8 @@ def test_everything_wrong_is_found_at_once(cohort, saved, spec):
     assert "unique var names" in found
     assert "none for 2 of 8: 'P2, drugA', 'P2, drugB'" in found
     assert "'P3, drugB (3 cells)'" in found
-    assert "--drop-unpaired" in mends(report)
-    assert "--drop-small" in mends(report)
+    assert "--drop-unpaired" in fixes(report)
+    assert "--drop-small" in fixes(report)
 
 
 def test_what_the_user_lets_go_is_a_warning(cohort, saved, spec):
@@ -81,7 +81,7 @@ def test_an_error_of_check_is_the_error_of_training(cohort, saved, spec):
     (finding,) = [f for f in check([saved(few)], spec).findings if f.level == "error"]
     with pytest.raises(DataError) as caught:
         population_table(few.obs, spec)
-    assert str(caught.value) == f"{finding.what} {finding.mend}"
+    assert str(caught.value) == f"{finding.what} {finding.fix}"
 
 
 def test_the_share_of_treated_cells_with_a_partner_is_noted(cohort, saved, spec):
@@ -100,7 +100,7 @@ def test_leaks_between_splits(cohort, saved, spec):
     cohort.obs["split"] = np.where(np.arange(cohort.n_obs) < 40, "train", "test")
     report = check([saved(cohort)], dataclasses.replace(spec, split_key="split"))
     assert report.stops
-    assert "leak between splits" in mends(report)
+    assert "leak between splits" in fixes(report)
 
 
 def test_the_split_is_the_one_of_training(cohort, saved, spec):
@@ -151,13 +151,13 @@ def test_counts_are_recognised(counts, saved, spec, kind, suffix):
     assert report.overview["looks_like"] == "counts"
     assert report.overview["features_of_flow"] == 5
     report = check([path], dataclasses.replace(pca, expression="log1p"))
-    assert "--expression counts" in mends(report)
+    assert "--expression counts" in fixes(report)
 
 
 def test_log1p_is_recognised(counts, saved, spec):
     counts.X = counts.X.log1p()
     spec = dataclasses.replace(spec, features="pca:5", expression="counts")
-    assert "--expression log1p" in mends(check([saved(counts)], spec))
+    assert "--expression log1p" in fixes(check([saved(counts)], spec))
 
 
 def test_cells_without_counts(counts, saved, spec):
@@ -173,18 +173,18 @@ def test_too_many_features_propose_pca(spec, saved):
 
     wide = anndata.AnnData(sp.csr_matrix(np.random.default_rng(0).poisson(1.0, (30, 201)).astype(np.float32)))
     report = check_unfinished([saved(wide)])
-    assert "--features pca:50 --expression counts" in mends(report)
+    assert "--features pca:50 --expression counts" in fixes(report)
 
 
 def test_too_many_components(cohort, saved, spec):
     spec = dataclasses.replace(spec, features="pca:6", expression="as-is")
-    assert "--features pca:K" in mends(check([saved(cohort)], spec))
+    assert "--features pca:K" in fixes(check([saved(cohort)], spec))
 
 
 def test_a_layer_that_is_not_there(cohort, saved, spec):
     cohort.layers["raw"] = cohort.X
     report = check([saved(cohort)], dataclasses.replace(spec, features="layers/rwa"))
-    assert "Did you mean 'raw'" in mends(report)
+    assert "Did you mean 'raw'" in fixes(report)
     assert report.overview["groups"] == 4
 
 
@@ -229,9 +229,9 @@ def test_labels_that_look_like_slips(cohort, saved, spec):
 def test_required_settings_are_never_guessed_but_named(cohort, saved):
     report = check_unfinished([saved(cohort)])
     assert report.stops
-    assert "`--treatment-key treatment` (it contains 'DMSO')" in mends(report)
-    assert '`--control DMSO` (in `obs["treatment"]`)' in mends(report)
-    assert "`--sample-key patient`" in mends(report)
+    assert "`--treatment-key treatment` (it contains 'DMSO')" in fixes(report)
+    assert '`--control DMSO` (in `obs["treatment"]`)' in fixes(report)
+    assert "`--sample-key patient`" in fixes(report)
     assert len(texts(report)) == 3
     only = check_unfinished([saved(cohort)], treatment_key="treatment", sample_key=("patient",))
     assert len(texts(only)) == 1

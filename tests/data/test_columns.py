@@ -69,4 +69,4 @@ def test_columns_joined_by_a_comma_are_told_apart():
     obs = pd.DataFrame({"patient": ["a"], "culture": ["b"]})
     finding = missing_column(obs, "patient,culture", "--sample-key")
     assert finding is not None
-    assert "`--sample-key patient --sample-key culture`" in finding.mend
+    assert "`--sample-key patient --sample-key culture`" in finding.fix

@@ -90,4 +90,4 @@ def test_of_a_small_population_in_training_its_cells_are_seen_and_not_the_paddin
 @pytest.mark.parametrize("config", [MeanConfig, KnnGraphConfig])
 def test_no_cells_at_all_are_refused(config):
     with pytest.raises(ConfigError, match="at least 1, found 256 and 0"):
-        config(reference_cells=256, fewest_cells=0)
+        config(reference_cells=256, min_cells=0)

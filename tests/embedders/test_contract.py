@@ -14,7 +14,7 @@ ROOM = Catalog("embedders")
 
 FIXED = {"kernel", "label"}  # nothing to learn, and nothing read but the cells or the label
 TOLD = {
-    "fourier, not asked": ("fourier", {"asked": False}),
+    "fourier, not asked": ("fourier", {"pointwise": False}),
     "knn-graph, pooled as it is": ("knn-graph", {"embedding": 0}),
     "mean, pooled as it is": ("mean", {"embedding": 0}),
 }
@@ -202,7 +202,7 @@ def test_same_seed_same_weights(build, shape):
 def test_a_random_number_of_cells_is_seen_in_training(name, shape, make_population):
     entry = ROOM.load(name)
     with scoped(stream(0, "init")):
-        embedder = entry.build(entry.config(reference_cells=300, fewest_cells=30), shape).train()
+        embedder = entry.build(entry.config(reference_cells=300, min_cells=30), shape).train()
     batch = draw([make_population(300)], 300, [-1], stream(0))
     with scoped(stream(0, "dropout")):
         seen = [queried(embedder, batch, stream(1)) for _ in range(3)]

@@ -54,7 +54,7 @@ def test_a_gaussian_population_has_its_closed_form(rng):
 def test_merely_told_it_is_the_function_itself_as_seen_from_the_origin(rng):
     """E exp(i w.s) = exp(i w.m - s^2 |w|^2 / 2) for s ~ N(m, s^2 I); from 0 it is seen as E exp(-i w.s)."""
     settings = {"bandwidths": (0.5,), "frequencies": 20, "embedding": 0}
-    embedder = built(rng, 2, asked=False, **settings)
+    embedder = built(rng, 2, pointwise=False, **settings)
     mean, spread = torch.tensor([0.3, -1.0]).double(), 0.8
     cells = mean + spread * torch.randn(1, 200_000, 2, generator=rng).double()
     told = embedder(batch(cells)).vector[0] / 4
@@ -68,7 +68,7 @@ def test_merely_told_it_is_the_function_itself_as_seen_from_the_origin(rng):
 
 
 def test_merely_told_a_mixture_is_the_mean_of_its_parts(rng):
-    embedder = built(rng, 2, asked=False, embedding=0)
+    embedder = built(rng, 2, pointwise=False, embedding=0)
     parts = torch.randn(2, 30, 2, generator=rng).double()
     whole = embedder(batch(parts.view(1, 60, 2))).vector[0]
     assert torch.allclose(whole, embedder(batch(parts)).vector.mean(0), atol=1e-12)

@@ -141,12 +141,12 @@ def test_blocks_of_points_change_nothing(rng, name, monkeypatch):
     context = embedder(batch(torch.randn(2, 300, 2, generator=rng).double()))
     x, t = torch.randn(2, 50, 2, generator=rng).double(), torch.rand(2, 50, generator=rng).double()
     whole = context.query(x, t)
-    monkeypatch.setattr("cellflow_cli.embedders._context._MOST_NUMBERS", 600 * 7 * 6)  # 7 points at a time
+    monkeypatch.setattr("cellflow_cli.embedders._context._MAX_NUMBERS", 600 * 7 * 6)  # 7 points at a time
     assert torch.allclose(context.query(x, t), whole, atol=1e-12)
 
 
 def test_a_random_number_of_cells_is_seen_in_training(rng):
-    kernel = Kernel(KernelConfig(reference_cells=200, fewest_cells=50), PLANE).train()
+    kernel = Kernel(KernelConfig(reference_cells=200, min_cells=50), PLANE).train()
     population = Population(sample=("S",), group="S", cells=torch.randn(300, 2, generator=rng))
     sizes = set()
     with scoped(rng):
@@ -161,8 +161,8 @@ def test_a_random_number_of_cells_is_seen_in_training(rng):
     ("config", "settings"),
     [
         (KernelConfig, {"bandwidths": (0.1, -1.0)}),
-        (KernelConfig, {"fewest_cells": 2000}),
-        (KernelConfig, {"most_cells": 500}),
+        (KernelConfig, {"min_cells": 2000}),
+        (KernelConfig, {"max_cells": 500}),
         (SetAttentionConfig, {"k": 600}),
         (SetAttentionConfig, {"shortest": 3.0, "longest": 2.0}),
         (SetAttentionConfig, {"shortest": -0.1}),

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.cli._command import command
 from cellflow_cli.cli.evaluate import evaluate
-from cellflow_cli.definitions import metrics_of
+from cellflow_cli.published_metrics import metrics_of
 
 QUICK = ("--metrics", "energy,r2-mean", "--metrics", "variance-ratio")
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.evaluation.evaluate import score
 from cellflow_cli.evaluation.out_of_range import share_outside
-from cellflow_cli.evaluation.score import score
 
 PCA = DataSpec(
     treatment_key="treatment", control="DMSO", sample_key="patient", dose_key="dose", features="pca:3",

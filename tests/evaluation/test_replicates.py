@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import cellflow_cli as cf
-from cellflow_cli.evaluation.adopt import adopt
+from cellflow_cli.evaluation.evaluate import score
 from cellflow_cli.evaluation.floor import BETWEEN, deals, replicated
-from cellflow_cli.evaluation.score import score
+from cellflow_cli.external.read import adopt
 from cellflow_cli.metrics import MetricValue
 from cellflow_cli.report.card import settings_lines
 from tests.evaluation.conftest import SPEC, TEST, make_truth

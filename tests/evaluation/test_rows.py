@@ -14,8 +14,8 @@ from cellflow_cli.baselines import Summaries, summarise
 from cellflow_cli.data.features import fit_features
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, DataError
+from cellflow_cli.evaluation.evaluate import score
 from cellflow_cli.evaluation.floor import averaged
-from cellflow_cli.evaluation.score import score
 from cellflow_cli.metrics import MetricValue
 from cellflow_cli.model import predict as predict_with
 from cellflow_cli.types import Condition, Population, PopulationPair

@@ -13,7 +13,7 @@ from cellflow_cli.baselines import Summaries
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, DataError
-from cellflow_cli.evaluation.score import score
+from cellflow_cli.evaluation.evaluate import score
 from tests.evaluation.conftest import SPEC
 
 BASELINES = tuple(Catalog("baselines").names())

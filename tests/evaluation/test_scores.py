@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cellflow_cli.errors import OutputError
-from cellflow_cli.evaluation.scores import Scores
+from cellflow_cli.evaluation.result import Scores
 
 # P1 has three conditions and P2 one; each group counts once.
 ENERGY = {

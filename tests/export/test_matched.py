@@ -41,7 +41,7 @@ def test_labels_under_the_users_names(markers):
 def test_features_are_those_that_metrics_see(markers, log1p):
     import torch
 
-    from cellflow_cli.evaluation.provenance import read_provenance
+    from cellflow_cli.prediction.provenance import read_provenance
 
     transform = read_provenance(markers[0]).transform
     cells = matched(*markers)

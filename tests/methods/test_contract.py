@@ -7,8 +7,8 @@ import torch
 
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.embedders import cover
-from cellflow_cli.flow.field import FieldConfig
 from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.networks.field import FieldConfig
 from cellflow_cli.rng import scoped, stream
 from cellflow_cli.training.sampler import PairSampler
 from cellflow_cli.types import Condition

@@ -7,7 +7,7 @@ import torch
 
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.metrics import Comparison, Metric, MetricValue
-from tests.degenerate import CASES, degenerate
+from tests.odd_cells import CASES, degenerate
 
 NAMES = Catalog("metrics").names()
 ROLES = ("predicted", "target", "control")

@@ -6,10 +6,10 @@ import sys
 import pytest
 import torch
 
-from cellflow_cli.definitions import find
 from cellflow_cli.metrics import Comparison, _comparison, _subsample, mmd_median
 from cellflow_cli.metrics._distances import euclidean, euclidean_blocks
 from cellflow_cli.metrics._subsample import at_most
+from cellflow_cli.published_metrics import find
 
 
 def draw(n, d, seed):
@@ -30,7 +30,7 @@ def value(name, given):
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_blocks_give_the_same_number(name, offset, monkeypatch):
     whole = value(name, comparison(offset=offset))
-    monkeypatch.setattr(_comparison, "MOST_KEPT", 0)
+    monkeypatch.setattr(_comparison, "MAX_KEPT", 0)
     assert value(name, comparison(offset=offset)) == pytest.approx(whole, rel=1e-6)
 
 
@@ -43,8 +43,8 @@ def test_blocks_are_the_distances_row_by_row():
 
 def test_the_median_is_of_a_subsample_then(monkeypatch):
     whole = value("mmd-median", comparison())
-    monkeypatch.setattr(_comparison, "MOST_KEPT", 0)
-    monkeypatch.setattr(mmd_median, "MOST_KEPT", 0)
+    monkeypatch.setattr(_comparison, "MAX_KEPT", 0)
+    monkeypatch.setattr(mmd_median, "MAX_KEPT", 0)
     same = find("mmd-median").function(comparison())
     assert same.value == pytest.approx(whole, rel=1e-6)
     assert same.reason == "median of 320 of 320 target cells"
@@ -60,7 +60,7 @@ def test_the_median_is_the_lower_one_over_pairs():
 
 @pytest.mark.parametrize("name", ["w1", "w2", "cellflow:sinkhorn-div-10", "pertpy:wasserstein"])
 def test_transport_of_many_cells_is_that_of_some_and_says_so(name, monkeypatch):
-    monkeypatch.setattr(_subsample, "MOST_CELLS", 100)
+    monkeypatch.setattr(_subsample, "MAX_CELLS", 100)
     given = comparison()
     found = find(name).function(given)
     assert found.reason == "on 100 of 300 predicted and 100 of 320 target cells"
@@ -78,7 +78,7 @@ def test_the_subsample_is_always_the_same_and_not_the_first_cells():
     assert len(some.unique()) == 50
     assert some.max() > 500
     assert at_most(cells, 1000) is cells
-    assert _subsample.MOST_CELLS == 5000
+    assert _subsample.MAX_CELLS == 5000
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ import pytest
 
 import cellflow_cli as cf
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.flow.field import FieldConfig
 from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.networks.field import FieldConfig
 from cellflow_cli.training.loop import TrainingConfig
 
 TINY = TrainingConfig(steps=12, populations_per_step=2, cells_per_population=12, validate_every=6, patience=0)
@@ -23,13 +23,13 @@ def tiny_method(name="mfm"):
     return Catalog("methods").choose(name, **parts)
 
 
-def make_cohort(n_patients=5, n=24, n_markers=4, seed=0, arms=ARMS):
-    """Patients with a mean of their own, arms that shift it; a cell type and a culture without effect."""
+def make_cohort(n_patients=5, n=24, n_markers=4, seed=0, variants=ARMS):
+    """Patients with a mean of their own, variants that shift it; a cell type and a culture without effect."""
     rng = np.random.default_rng(seed)
     cells, rows = [], []
     for p in range(1, n_patients + 1):
         base = rng.normal(scale=0.3, size=n_markers)
-        for treatment, dose, shift in arms:
+        for treatment, dose, shift in variants:
             cells.append(rng.normal(size=(n, n_markers)) + base + shift)
             rows += [(f"P{p}", treatment, dose, f"culture{p % 2}")] * n
     obs = pd.DataFrame(rows, columns=["patient", "treatment", "dose", "culture"])

@@ -7,11 +7,11 @@ import torch
 
 import cellflow_cli as cf
 from cellflow_cli.errors import BundleError, ConfigError, MetricError
-from cellflow_cli.evaluation.ablation import AVERAGE, OTHER
 from cellflow_cli.evaluation.align import align
 from cellflow_cli.model import Ablation, PredictionRequest, predict
 from cellflow_cli.model._told import training_controls
 from cellflow_cli.prediction.transport import prepare
+from cellflow_cli.statistics.ablation import AVERAGE, OTHER
 from cellflow_cli.types import Condition
 from tests.model.conftest import FIXED, TINY, make_spec, tiny_method
 

@@ -8,8 +8,8 @@ import cellflow_cli as cf
 from cellflow_cli.data.populations import control_table
 from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import DataError
-from cellflow_cli.evaluation.ablation import AVERAGE, OTHER
 from cellflow_cli.model import Ablation, PredictionRequest, predict, prediction
+from cellflow_cli.statistics.ablation import AVERAGE, OTHER
 from tests.model.conftest import make_cohort, make_model, make_spec
 
 WARNING = (

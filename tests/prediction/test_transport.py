@@ -91,7 +91,7 @@ def test_no_cells_are_no_cells(method, make_population):
 
 @pytest.mark.parametrize("name", ["kernel", "set-attention"])
 def test_contexts_that_are_asked_hold_some_of_many_cells(name, shape, pairs, make_population):
-    choice = Catalog("embedders").choose(name, reference_cells=100, fewest_cells=50, most_cells=350)
+    choice = Catalog("embedders").choose(name, reference_cells=100, min_cells=50, max_cells=350)
     method = Catalog("methods").build(Catalog("methods").choose("mfm", embedder=choice), shape)
     method.fit_units(pairs, torch.ones(3))
     context = prepare(method.eval(), make_population(1000), CONDITION, 0).told.context

@@ -1,4 +1,4 @@
-"""What the projects of `cellflow_cli/definitions` compute themselves, stored in `definitions.json`.
+"""What the projects of `cellflow_cli/published_metrics` compute themselves, stored in `definitions.json`.
 
 Run this file where the packages of one or more of them are installed, and it writes their numbers anew and
 leaves those of the others as they are:

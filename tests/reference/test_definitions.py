@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.definitions import find, metrics_of
 from cellflow_cli.metrics import Comparison
+from cellflow_cli.published_metrics import find, metrics_of
 from tests.reference.make_definitions import STORED, arrays
 
-PROJECTS = Catalog("definitions").names()
+PROJECTS = Catalog("published_metrics").names()
 CASES = ("signed", "genes")
 SCRIPT = Path(__file__).with_name("make_definitions.py")
 

@@ -5,7 +5,7 @@ import pytest
 
 from cellflow_cli.config import from_dict
 from cellflow_cli.data.read import file_hashes, read_obs
-from cellflow_cli.study import Measure, Study, arms_of_methods, folds_by_group
+from cellflow_cli.study import Measure, Study, folds_by_group, variants_of_methods
 from tests.cli.conftest import small_cohort
 
 TINY = {
@@ -31,7 +31,7 @@ def common() -> dict:
 def study(cohort_file: Path, common: dict, tmp_path: Path) -> Study:
     """Two methods on two folds of two patients, one seed."""
     return Study(
-        arms=tuple(arms_of_methods(["fm", "mfm"], common)),
+        variants=tuple(variants_of_methods(["fm", "mfm"], common)),
         folds=tuple(folds_by_group(read_obs([cohort_file]), from_dict(common).data, 2)),
         seeds=(0,),
         data=(cohort_file,),
@@ -44,4 +44,4 @@ def study(cohort_file: Path, common: dict, tmp_path: Path) -> Study:
 
 @pytest.fixture
 def only_fm(study: Study) -> Study:
-    return replace(study, arms=study.arms[:1], folds=study.folds[:1])
+    return replace(study, variants=study.variants[:1], folds=study.folds[:1])

@@ -22,7 +22,7 @@ from cellflow_cli.data.read import read_obs
 from cellflow_cli.errors import CellflowError, ConfigError, NumericalError, OutputError
 from cellflow_cli.model import load, train
 from cellflow_cli.prediction.trajectory import trajectory
-from cellflow_cli.study import Measure, arms_of_methods, folds_by_column, folds_by_group, jobs, run
+from cellflow_cli.study import Measure, folds_by_column, folds_by_group, jobs, run, variants_of_methods
 from cellflow_cli.study._study import _read_scores
 from cellflow_cli.study.flows import flows
 from cellflow_cli.study.jobs import run_job
@@ -51,7 +51,7 @@ def test_a_study_trains_every_arm_on_every_fold_and_scores_the_held_out_groups(s
 def test_finished_jobs_are_not_done_again_and_a_further_arm_adds_its_own(study, only_fm):
     run(only_fm, 1)
     before = only_fm.scores()
-    wider = replace(only_fm, arms=study.arms)
+    wider = replace(only_fm, variants=study.variants)
     done = []
     run(wider, 1, lambda _d, _t, job, _f: done.append(job.title))
     assert done == ["mfm, fold 1, seed 0"]
@@ -61,10 +61,10 @@ def test_finished_jobs_are_not_done_again_and_a_further_arm_adds_its_own(study, 
 
 
 def test_fewer_arms_keep_the_rows_that_need_no_model(study):
-    """They were scored in a job of an arm that is not asked for now."""
+    """They were scored in a job of a variant that is not asked for now."""
     run(study, 1)
     everything = study.scores()
-    fewer = replace(study, arms=study.arms[1:])
+    fewer = replace(study, variants=study.variants[1:])
     done = []
     run(fewer, 1, lambda *_: done.append(1))
     assert done == []
@@ -90,7 +90,7 @@ def test_where_no_finished_job_has_them_one_is_done_again(study):
     run(study, 1)
     for folder in (study.folder / "jobs").glob("fm_*"):
         shutil.rmtree(folder)
-    fewer = replace(study, arms=study.arms[1:])
+    fewer = replace(study, variants=study.variants[1:])
     assert [job.title for job in fewer.pending()] == ["mfm, fold 1, seed 0", "mfm, fold 2, seed 0"]
     run(fewer, 1)
     assert {"identity", "floor"} <= set(fewer.scores()["row"])
@@ -112,9 +112,9 @@ def test_populations_dropped_from_training_are_not_scored(only_fm, tmp_path, com
 
 def test_every_step_is_counted(only_fm):
     """Four steps until validation, and as many again on all groups; none of it is a round number."""
-    config = only_fm.arms[0].config
-    arm = replace(only_fm.arms[0], config=replace(config, training=replace(config.training, steps=5)))
-    run(counted := replace(only_fm, arms=(arm,)), 1)
+    config = only_fm.variants[0].config
+    variant = replace(only_fm.variants[0], config=replace(config, training=replace(config.training, steps=5)))
+    run(counted := replace(only_fm, variants=(variant,)), 1)
     model = load(counted.jobs()[0].folder / "model")
     assert max(row["step"] for row in model.history.rows if row["stage"] == "train") == 5
     assert counted.costs()["steps"].iloc[0] > 5
@@ -167,9 +167,11 @@ def _lives(pid):
 
 def test_other_settings_never_share_a_table(only_fm):
     run(only_fm, 1)
-    longer = replace(only_fm.arms[0].config, training=replace(only_fm.arms[0].config.training, steps=5))
+    longer = replace(
+        only_fm.variants[0].config, training=replace(only_fm.variants[0].config.training, steps=5)
+    )
     with pytest.raises(ConfigError, match=r"config.training.steps was 4 and is 5"):
-        run(replace(only_fm, arms=(replace(only_fm.arms[0], config=longer),)), 1)
+        run(replace(only_fm, variants=(replace(only_fm.variants[0], config=longer),)), 1)
     changed = replace(only_fm, data_hashes=("0" * 8,))
     with pytest.raises(ConfigError, match="data was"):
         run(changed, 1)
@@ -215,7 +217,7 @@ def test_labels_stay_text(tmp_path):
 
 def test_a_failed_job_leaves_the_others_and_is_done_on_the_next_call(study, monkeypatch):
     def fails(job):
-        if job.arm.name == "fm":
+        if job.variant.name == "fm":
             raise ConfigError("no such thing.")
         return run_job(job)
 
@@ -223,15 +225,15 @@ def test_a_failed_job_leaves_the_others_and_is_done_on_the_next_call(study, monk
     with pytest.raises(CellflowError, match="2 of 4 jobs failed, first fm, fold 1, seed 0: no such thing"):
         run(study, 1)
     assert set(study.scores()["row"]) >= {"mfm"}
-    assert [job.arm.name for job in study.pending()] == ["fm", "fm"]
+    assert [job.variant.name for job in study.pending()] == ["fm", "fm"]
 
 
 def test_baselines_of_a_failed_job_are_scored_in_another_of_the_fold(study, monkeypatch):
-    """The first arm, whose jobs would have scored them, fails everywhere; nothing is trained twice."""
+    """The first variant, whose jobs would have scored them, fails everywhere; nothing is trained twice."""
     trained = []
 
     def fails(job):
-        if job.arm.name == "fm":
+        if job.variant.name == "fm":
             raise NumericalError("not finite.")
         return run_job(job)
 
@@ -253,7 +255,7 @@ def test_baselines_of_a_failed_job_are_scored_in_another_of_the_fold(study, monk
 
 
 def test_the_figure_is_of_the_first_fold_that_has_a_finished_job(study):
-    second = replace(study, arms=study.arms[:1], folds=study.folds[1:])
+    second = replace(study, variants=study.variants[:1], folds=study.folds[1:])
     run(second, 1)
     (flow,) = flows(study, (0.0, 1.0))
     assert flow.title == "held out: P3, drug"
@@ -278,7 +280,7 @@ def test_groups_without_trained_conditions_are_left_out(only_fm, tmp_path, commo
 
 def test_side_by_side_gives_the_same_scores(study, tmp_path):
     run(study, 1)
-    beside = replace(study, folder=tmp_path / "beside", arms=study.arms[:1])
+    beside = replace(study, folder=tmp_path / "beside", variants=study.variants[:1])
     run(beside, 2)
     alone = study.scores()
     alone = alone[alone["row"] == "fm"].sort_values(["sample", "treatment"])["value"].to_numpy()
@@ -288,9 +290,9 @@ def test_side_by_side_gives_the_same_scores(study, tmp_path):
 
 
 def test_the_figure_tells_trained_samples_by_their_label_as_prediction_does(only_fm, common, monkeypatch):
-    cgfm = tuple(arms_of_methods(["cgfm"], common))
+    cgfm = tuple(variants_of_methods(["cgfm"], common))
     fold = replace(only_fm.folds[0], scored=(("held out", ("P1",)), ("train", ("P3",))))
-    run(labelled := replace(only_fm, arms=cgfm, folds=(fold,)), 1)
+    run(labelled := replace(only_fm, variants=cgfm, folds=(fold,)), 1)
     labels = []
 
     def spy(*given, label, **more):
@@ -306,7 +308,7 @@ def test_the_figure_tells_trained_samples_by_their_label_as_prediction_does(only
 def test_flows_begin_at_the_source_and_end_at_the_prediction(study, only_fm):
     run(only_fm, 1)
     (flow,) = flows(only_fm, (0.0, 0.5, 1.0))
-    path = flow.arms["fm"]
+    path = flow.variants["fm"]
     assert flow.title == "held out: P1, drug"
     assert path[0] == pytest.approx(flow.source, abs=1e-4)
     assert path[2].shape == flow.source.shape

@@ -54,18 +54,18 @@ def test_a_part_of_one_group_is_paired_by_sample():
 
 
 def test_differences_are_over_conditions_where_both_have_a_value():
-    """The arm is worse where it has a value; that it has none where all are bad is no merit."""
+    """The variant is worse where it has a value; that it has none where all are bad is no merit."""
     lines = [
         (row, seed, group, treatment, value)
         for group in ("P1", "P2")
-        for row, seed, values in (("mean-shift", np.nan, (1.0, 9.0)), ("arm", 0.0, (1.5, np.nan)))
+        for row, seed, values in (("mean-shift", np.nan, (1.0, 9.0)), ("variant", 0.0, (1.5, np.nan)))
         for treatment, value in zip(("easy", "hard"), values, strict=True)
     ]
     table = pd.DataFrame(lines, columns=["row", "seed", "group", "treatment", "value"])
     table = table.assign(fold="1", part="held out", metric="energy", sample=table["group"], dose=np.nan)
     (line,) = paired(table, "mean-shift").to_dict("records")
     assert (line["difference"], line["k"], line["n"], line["n_conditions"]) == (0.5, 0, 2, 2)
-    (line,) = paired(table, "arm").to_dict("records")
+    (line,) = paired(table, "variant").to_dict("records")
     assert (line["difference"], line["k"], line["n"]) == (-0.5, 2, 2)
 
 

@@ -1,0 +1,8 @@
+"""Predictors that no metric should prefer: made from the measured cells, each with one thing broken."""
+
+from cellflow_cli.degenerate._truth import Truth
+
+__all__ = ["Truth"]
+
+KIND = "degenerate predictor"
+"""What one entry of this open room is called."""

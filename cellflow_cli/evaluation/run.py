@@ -1,0 +1,167 @@
+"""What stays the same for all conditions of an evaluation, and what is read once per sample."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from cellflow_cli import rng
+from cellflow_cli.baselines import Summaries
+from cellflow_cli.data.columns import distinct, is_missing, labels
+from cellflow_cli.evaluation.align import Aligned
+from cellflow_cli.evaluation.cells import Cells, Files
+from cellflow_cli.evaluation.floor import some
+from cellflow_cli.metrics.discrimination import mean_error
+from cellflow_cli.published_metrics import find
+from cellflow_cli.types import Condition
+
+MIN_CELLS = 2
+"""Of a condition whose mean others are told apart from: the error of one cell's is not known."""
+
+
+class MeanCell(NamedTuple):
+    """The mean of some cells.
+
+    Attributes:
+        flow: Features as metrics see them, shape [d].
+        genes: Genes or markers, shape [g].
+        error: Squared sampling error of `flow`.
+    """
+
+    flow: Float64[Tensor, " d"]
+    genes: Float64[Tensor, " g"]
+    error: Float64[Tensor, ""]
+
+
+class Further(Protocol):
+    """Another prediction of the same cells."""
+
+    def __call__(self, pair: Aligned, rows: np.ndarray, pairs: Sequence[Aligned]) -> Float[Tensor, "n d"]:
+        """Features of the flow of n predicted cells.
+
+        Args:
+            pair: The condition.
+            rows: The cells that are predicted anew, as rows of the prediction, shape [n].
+            pairs: All conditions.
+
+        Raises:
+            MetricError: If there is no such prediction; the message says why.
+        """
+        ...
+
+
+class SampleCells(NamedTuple):
+    """What all conditions of a sample share.
+
+    Attributes:
+        control: Control cells in random order, at most `max_cells`; of one type where one is scored.
+        population: Flow features of control cells of all types, shape [k, d].
+        cell_types: Type of each of them; None where the file does not say.
+        means: Mean measured cell under each measured condition, predicted or not; empty if no metric
+            asks for them.
+    """
+
+    control: Cells
+    population: Float[Tensor, "k d"]
+    cell_types: tuple[str, ...] | None
+    means: Mapping[Condition, MeanCell]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Job:
+    """What stays the same for all conditions.
+
+    Attributes:
+        files: Prediction and truth.
+        pairs: All conditions, sorted by sample.
+        others: Rows of the truth of measured conditions that were not predicted, by sample and condition.
+        cell_type_key: Column of obs with the cell type, if the training data had one.
+        batch_key: Column of the truth with the technical replicate; None if there is none.
+        summaries: Of the training populations.
+        scale: Flow features are divided by it, shape [d]; None leaves them as they are.
+        metrics: Names.
+        baselines: Built baselines by name.
+        audit: Degenerate predictors by name.
+        further: Further predictions of the cells that the model's row is made of, by row.
+        max_cells: Most cells on either side.
+        all_cells: Whether all measured cells are compared, which leaves no floor.
+        floor_splits: How many random splits, or divisions of replicates, the floor is the mean of.
+        seed: For the subsamples.
+    """
+
+    files: Files
+    pairs: tuple[Aligned, ...]
+    others: Mapping[tuple[tuple[str, ...], Condition], np.ndarray]
+    cell_type_key: str | None
+    batch_key: str | None
+    summaries: Summaries
+    scale: Float[Tensor, " d"] | None
+    metrics: tuple[str, ...]
+    baselines: dict[str, Any]
+    audit: dict[str, Any]
+    further: dict[str, "Further"]
+    max_cells: int
+    all_cells: bool
+    floor_splits: int
+    seed: int
+    _samples: dict[tuple[tuple[str, ...], str | None], SampleCells] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def stream(self, *names: object) -> torch.Generator:
+        """The generator of one purpose."""
+        return rng.stream(self.seed, "evaluation", *names)
+
+    def scaled(self, flow: Float[Tensor, "n d"]) -> Float64[Tensor, "n d"]:
+        """Flow features in the units that metrics see."""
+        return flow.double() if self.scale is None else flow.double() / self.scale
+
+    def sample(self, pair: Aligned) -> SampleCells:
+        """Cells of the sample that `pair` is of, and of its type if it has one."""
+        key = (pair.sample, pair.cell_type)
+        if key not in self._samples:
+            if any(sample != pair.sample for sample, _ in self._samples):
+                self._samples.clear()  # pairs come sorted by sample: one sample in memory is enough
+            self._samples[key] = self._read(pair)
+        return self._samples[key]
+
+    def replicates(self, pair: Aligned) -> list[np.ndarray]:
+        """Rows of the truth of each replicate of a measured population; cells without a label are in none."""
+        if self.batch_key is None:
+            return []
+        column = self.files.truth.obs[self.batch_key].iloc[pair.target]
+        known = ~is_missing(column)
+        names, rows = labels(column)[known], pair.target[known]
+        return [rows[names == name] for name in distinct(names)]
+
+    def _read(self, pair: Aligned) -> SampleCells:
+        rows = some(pair.control, self.max_cells, self.stream(pair.name, "control"))
+        load = self.files.of_truth if pair.control_in_truth else self.files.of_prediction
+        source = self.files.truth if pair.control_in_truth else self.files.predicted
+        control = load(rows)
+        population = control.flow
+        if pair.population is not None:
+            population = load(some(pair.population, self.max_cells, self.stream(pair.name, "control"))).flow
+        return SampleCells(control, population, self._types(source.obs, rows), self._means(pair))
+
+    def _types(self, obs: Any, rows: np.ndarray) -> tuple[str, ...] | None:
+        key = self.cell_type_key
+        return None if key is None or key not in obs else tuple(labels(obs[key].iloc[rows]))
+
+    def _means(self, pair: Aligned) -> dict[Condition, MeanCell]:
+        if not any(find(name).others for name in self.metrics):
+            return {}
+        measured = {(one.sample, one.condition): one.target for one in self.pairs} | dict(self.others)
+        found = {}
+        for (sample, condition), rows in measured.items():
+            if sample == pair.sample and len(rows) >= MIN_CELLS:
+                draw = self.stream(pair.name, condition.label, "mean")
+                cells = self.files.of_truth(some(rows, self.max_cells, draw))
+                flow, n = self.scaled(cells.flow), len(rows) if self.all_cells else len(rows) // 2
+                genes = cells.genes[:n].double().mean(0)  # as many cells as the target of that condition has
+                found[condition] = MeanCell(flow.mean(0), genes, mean_error(flow))
+        return found

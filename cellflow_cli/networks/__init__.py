@@ -1,0 +1,1 @@
+"""Neural networks: velocity field, convex potentials, time features, units of the cells."""
