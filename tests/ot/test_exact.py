@@ -30,6 +30,7 @@ def test_the_plan_of_more_targets_than_sources_is_a_staircase(rng):
     assert exact_cost(squared_euclidean(x, y)) == pytest.approx(float((plan * (x - y.T) ** 2).sum()))
 
 
+@pytest.mark.filterwarnings("ignore:numItermax")
 def test_a_solver_that_stops_early_is_an_error(rng, monkeypatch):
     monkeypatch.setattr(exact, "MAX_PIVOTS", 3)
     cost = squared_euclidean(line(40, rng), line(41, rng))
