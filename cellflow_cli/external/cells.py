@@ -9,7 +9,7 @@ import pandas as pd
 
 from cellflow_cli.data.blocks import Tally, blocks, dense, expression_fault, normalised, tally
 from cellflow_cli.data.columns import is_missing, where
-from cellflow_cli.data.features import fit_features
+from cellflow_cli.data.fitting import fit_features
 from cellflow_cli.data.read import feature_names, unique_feature_names, values
 from cellflow_cli.data.schema import DataSpec, parse_features
 from cellflow_cli.data.transform import TARGET_TOTAL, FeatureTransform

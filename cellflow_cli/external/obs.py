@@ -14,9 +14,9 @@ from cellflow_cli.data.columns import (
     missing_values,
     where,
 )
-from cellflow_cli.data.faults import control_findings, control_hint
-from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.validation.columns import control_findings, control_hint
+from cellflow_cli.data.validation.finding import raise_first
 from cellflow_cli.errors import ConfigError, DataError, listed, nearest
 from cellflow_cli.external.external_format import Conventions
 

@@ -18,13 +18,13 @@ from cellflow_cli.baselines import summarise
 from cellflow_cli.catalog import Choice
 from cellflow_cli.config import RunConfig, from_dict
 from cellflow_cli.data.columns import distinct
-from cellflow_cli.data.features import fit_features
-from cellflow_cli.data.findings import Finding, raise_first
+from cellflow_cli.data.fitting import fit_features
 from cellflow_cli.data.pairs import pair_findings
 from cellflow_cli.data.populations import PopulationTable, population_table
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.split import Split, split_groups, validation_groups
 from cellflow_cli.data.tensors import PopulationReader, vocabulary
+from cellflow_cli.data.validation.finding import Finding, raise_first
 from cellflow_cli.device import resolve
 from cellflow_cli.errors import DataError, listed
 from cellflow_cli.flow.ode import Calibration, SolverConfig, calibrate

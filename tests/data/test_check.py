@@ -8,9 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from cellflow_cli.cli.check import check as check_command
-from cellflow_cli.data.check import check, check_unfinished
 from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.split import split_groups
+from cellflow_cli.data.validation.check import check, check_unfinished
 from cellflow_cli.errors import DataError
 
 COLUMNS = ["--treatment-key", "treatment", "--control", "DMSO", "--sample-key", "patient"]
