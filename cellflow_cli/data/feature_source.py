@@ -77,7 +77,7 @@ def parse_features(text: str) -> FeatureSource:
 
 def _expected_features(text: str, hint: str) -> str:
     spaces = Catalog("features")
-    usages = [spaces.load(name).usage for name in spaces.names() if name != _PLAIN]
+    usages = [usage for name in spaces.names() if (usage := spaces.load(name).usage)]
     *others, last = ["X", "layers/NAME", "obsm/NAME", *usages]
     return (
         f"Expected `features` to be {', '.join(others)} or {last}, found {text!r}.{hint} Choose them with "

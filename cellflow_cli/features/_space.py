@@ -111,7 +111,7 @@ class SpaceEntry:
     Attributes:
         parse: Called with VALUE of `--features NAME:VALUE`; raises ValueError with what VALUE has to be.
         space: Class of the fitted space.
-        usage: The option as messages show it, such as `"pca:K"`.
+        usage: The option as messages show it, such as `"pca:K"`; empty where a matrix is named alone.
         needs_expression: Whether genes enter as expression: `--expression` is required and checked, and
             counts are normalised. Otherwise the values of the file enter as they are.
         max_genes: Most genes or markers of a file that the space can take, or None.

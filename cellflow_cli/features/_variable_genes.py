@@ -46,7 +46,7 @@ def normalised_dispersion(cells: Any) -> Float64[np.ndarray, " g"]:
     scanpy's `highly_variable_genes(flavor="seurat")`, dense cells squared in their own precision.
     """
     n = cells.shape[0]
-    counts = np.expm1(cells)
+    counts: Any = np.expm1(cells)
     mean, variance = _moments(counts.astype(np.float64) if sp.issparse(counts) else counts)
     mean[mean == 0] = 1e-12
     dispersion = variance * n / max(n - 1, 1) / mean
@@ -62,5 +62,5 @@ def normalised_dispersion(cells: Any) -> Float64[np.ndarray, " g"]:
 def _moments(cells: Any) -> tuple[Float64[np.ndarray, " g"], Float64[np.ndarray, " g"]]:
     """Mean and biased variance of each column; the sums are in float64."""
     mean = np.asarray(cells.mean(axis=0, dtype=np.float64)).ravel()
-    square = cells.multiply(cells) if sp.issparse(cells) else cells**2
+    square = cells.multiply(cells) if hasattr(cells, "multiply") else cells**2
     return mean, np.asarray(square.mean(axis=0, dtype=np.float64)).ravel() - mean**2

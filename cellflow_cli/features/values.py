@@ -83,4 +83,4 @@ def parse(text: str) -> ValuesConfig:
     return ValuesConfig()
 
 
-ENTRY = SpaceEntry(parse=parse, space=Values, usage="X", needs_expression=False, max_genes=MAX_GENES)
+ENTRY = SpaceEntry(parse=parse, space=Values, usage="", needs_expression=False, max_genes=MAX_GENES)
