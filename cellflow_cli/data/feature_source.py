@@ -28,12 +28,12 @@ class Matrix(NamedTuple):
 
 
 class FeatureSource(NamedTuple):
-    """What `features` asks for: a matrix, and the space that its values are mapped to.
+    """What `features` names: a matrix, and the space that its values are mapped to.
 
     Attributes:
         matrix: Where the values are read.
         entry: Entry of the space in the catalog.
-        config: The space as it was asked for.
+        config: The space with its settings, not fitted yet.
     """
 
     matrix: Matrix

@@ -7,7 +7,7 @@ counts, or the values of a file as they are.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -45,31 +45,46 @@ class TrainingCells:
     blocks: Callable[[], Iterator[Any]]
 
 
+@runtime_checkable
 class FeatureSpace(Protocol):
     """A fitted space: a frozen dataclass of names, numbers and float64 arrays, which `to_parts` stores.
 
-    Attributes:
-        names: Names of the d features.
-        genes: Names of the g genes that `encode` reads, in order.
-        mean: Training mean of each gene, which stands in for a gene that a file lacks, shape [g].
-        scale: Training spread of each feature, by which distances divide it, above zero, shape [d]. None
-            where features share a unit and are compared as they are.
-        obsm_key: Entry of obsm where a prediction keeps the features; None where they are the genes.
-        is_lossy: Whether `decode(encode(expression))` differs from `expression`.
+    It refuses arrays of other sizes than its names with a ValueError (see `check_shapes`), since they may
+    come from a damaged file.
     """
 
     @property
-    def names(self) -> tuple[str, ...]: ...  # noqa: D102
+    def names(self) -> tuple[str, ...]:
+        """Names of the d features."""
+        ...
+
     @property
-    def genes(self) -> tuple[str, ...]: ...  # noqa: D102
+    def genes(self) -> tuple[str, ...]:
+        """Names of the g genes that `encode` reads, in order."""
+        ...
+
     @property
-    def mean(self) -> Float[np.ndarray, " g"]: ...  # noqa: D102
+    def mean(self) -> Float[np.ndarray, " g"]:
+        """Training mean of each gene, which stands in for a gene that a file lacks."""
+        ...
+
     @property
-    def scale(self) -> Float[np.ndarray, " d"] | None: ...  # noqa: D102
+    def scale(self) -> Float[np.ndarray, " d"] | None:
+        """Training spread of each feature, above zero, by which distances divide it.
+
+        None where features share a unit and are compared as they are.
+        """
+        ...
+
     @property
-    def obsm_key(self) -> str | None: ...  # noqa: D102
+    def obsm_key(self) -> str | None:
+        """Entry of obsm where a prediction keeps the features; None where they are the genes."""
+        ...
+
     @property
-    def is_lossy(self) -> bool: ...  # noqa: D102
+    def is_lossy(self) -> bool:
+        """Whether `decode(encode(expression))` differs from `expression`."""
+        ...
 
     def encode(self, expression: Float32[np.ndarray, "n g"]) -> Float32[np.ndarray, "n d"]:
         """Expression to features, each cell by itself."""
@@ -84,8 +99,9 @@ class FeatureSpace(Protocol):
         ...
 
 
+@runtime_checkable
 class SpaceConfig(Protocol):
-    """A space that was asked for and is not fitted yet."""
+    """What `--features` requests: a space that is not fitted yet."""
 
     def n_features(self, n_genes: int) -> int:
         """Width d of the space over `n_genes` genes."""
@@ -110,7 +126,7 @@ class SpaceEntry:
 
     Attributes:
         parse: Called with VALUE of `--features NAME:VALUE`; raises ValueError with what VALUE has to be.
-        space: Class of the fitted space.
+        space: Class of the fitted space, a dataclass.
         usage: The option as messages show it, such as `"pca:K"`; empty where a matrix is named alone.
         needs_expression: Whether genes enter as expression: `--expression` is required and checked, and
             counts are normalised. Otherwise the values of the file enter as they are.
@@ -118,7 +134,7 @@ class SpaceEntry:
     """
 
     parse: Callable[[str], SpaceConfig]
-    space: type[FeatureSpace]
+    space: Callable[..., FeatureSpace]
     usage: str
     needs_expression: bool = True
     max_genes: int | None = None
@@ -132,8 +148,10 @@ def to_parts(space: FeatureSpace) -> tuple[dict[str, Any], dict[str, np.ndarray]
     return {n: list(v) if isinstance(v, tuple) else v for n, v in plain.items()}, arrays
 
 
-def from_parts(space: type[_Space], plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> _Space:
-    """The inverse of `to_parts`.
+def from_parts(
+    space: Callable[..., _Space], plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> _Space:
+    """The inverse of `to_parts`, for the class of a space.
 
     Raises:
         KeyError: If a field is missing.

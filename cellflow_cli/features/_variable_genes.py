@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from jaxtyping import Float64, Int
 
 N_BINS = 20
@@ -47,7 +46,7 @@ def normalised_dispersion(cells: Any) -> Float64[np.ndarray, " g"]:
     """
     n = cells.shape[0]
     counts: Any = np.expm1(cells)
-    mean, variance = _moments(counts.astype(np.float64) if sp.issparse(counts) else counts)
+    mean, variance = _moments(counts.astype(np.float64) if hasattr(counts, "multiply") else counts)
     mean[mean == 0] = 1e-12
     dispersion = variance * n / max(n - 1, 1) / mean
     dispersion[dispersion <= 0] = np.nan

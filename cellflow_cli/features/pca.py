@@ -23,15 +23,15 @@ class PCA:
         names: `PC1` to `PCd`.
         genes: The most variable genes.
         is_nonnegative: Whether expression cannot be below zero, so that decoded values are clipped there.
-        mean: Training mean of each gene, shape [g].
-        components: W, orthonormal columns, the largest entry of each positive, shape [g, d].
+        mean: Training mean of each gene, float64, shape [g].
+        components: W, orthonormal columns, the largest entry of each positive, float64, shape [g, d].
     """
 
     names: tuple[str, ...]
     genes: tuple[str, ...]
     is_nonnegative: bool
-    mean: Float64[np.ndarray, " g"]
-    components: Float64[np.ndarray, "g d"]
+    mean: np.ndarray
+    components: np.ndarray
     scale: ClassVar[None] = None  # components keep their different sizes
     obsm_key: ClassVar[str | None] = "X_pca"
     is_lossy: ClassVar[bool] = True

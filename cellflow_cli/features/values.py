@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 
 from cellflow_cli.features import Decoded, SpaceEntry, TrainingCells, check_shapes
 
@@ -18,13 +18,13 @@ class Values:
 
     Attributes:
         names: Genes or markers.
-        mean: Training mean, shape [g].
-        scale: Training standard deviation, 1 where constant, shape [g].
+        mean: Training mean, float64, shape [g].
+        scale: Training standard deviation, 1 where constant, float64, shape [g].
     """
 
     names: tuple[str, ...]
-    mean: Float64[np.ndarray, " g"]
-    scale: Float64[np.ndarray, " g"]
+    mean: np.ndarray
+    scale: np.ndarray
     obsm_key: ClassVar[str | None] = None
     is_lossy: ClassVar[bool] = False
 

@@ -43,7 +43,7 @@ def test_values_pass_bit_for_bit(cohort, spec, kind):
     assert transform.names == transform.genes == tuple(cohort.var_names)
 
 
-def test_rows_are_picked_in_the_order_asked_for(cohort, spec):
+def test_rows_keep_the_given_order(cohort, spec):
     transform = fit_features(cohort, spec, np.arange(50))
     np.testing.assert_array_equal(transform.apply(cohort, np.array([7, 3])), cohort.X[[7, 3]])
 
