@@ -13,25 +13,27 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from cellflow_cli.errors import ConfigError, listed, nearest
 
 _ROOT = "cellflow_cli"
+T = TypeVar("T", covariant=True)
 _KIND = re.compile(r'^KIND = "(.+)"$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Generic[T]):
     """What a file of an open room ends with: a config class and how to build the thing from it.
 
     Attributes:
         config: Frozen dataclass with a default for every field.
-        build: Called as `build(config, shape) -> object` (see `types.ModelShape`).
+        build: Called as `build(config, shape) -> object` (see `types.ModelShape`); what it returns keeps to
+            the Protocol of the room, which `ENTRY: Entry[Method] = Entry(...)` has the type checker check.
     """
 
     config: type
-    build: Callable[..., Any]
+    build: Callable[..., T]
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellflow_cli.catalog import Entry
-from cellflow_cli.errors import NumericalError
+from cellflow_cli.ot.cost import squared_euclidean
+from cellflow_cli.ot.exact import assignment, exact_plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +39,7 @@ class ExactOT:
         Raises:
             NumericalError: If the solver stops early.
         """
-        import ot
-
-        cost = _cost(x0, x1)
-        uniform = (np.full(len(x0), 1 / len(x0)), np.full(len(x1), 1 / len(x1)))
-        plan, log = ot.emd(*uniform, cost, numItermax=10_000_000, log=True)
-        if log["warning"] is not None:
-            raise NumericalError(f"Expected an optimal plan of {cost.shape} cells: {log['warning']}")
-        return torch.from_numpy(plan)
+        return exact_plan(squared_euclidean(x0, x1))
 
     def sample(
         self, x0: Float[Tensor, "n d"], x1: Float[Tensor, "m d"], rng: torch.Generator
@@ -57,17 +50,9 @@ class ExactOT:
         from its row of the plan.
         """
         if len(x0) == len(x1):
-            from scipy.optimize import linear_sum_assignment
-
-            i, j = linear_sum_assignment(_cost(x0, x1))
-            return torch.from_numpy(i), torch.from_numpy(j)
+            return torch.arange(len(x0)), assignment(squared_euclidean(x0, x1))
         rows = self.plan(x0, x1)
         return torch.arange(len(x0)), torch.multinomial(rows, 1, generator=rng).squeeze(-1)
-
-
-def _cost(x0: Tensor, x1: Tensor) -> np.ndarray:
-    x0, x1 = x0.detach().double(), x1.detach().double()
-    return torch.cdist(x0, x1).square().cpu().numpy()
 
 
 ENTRY = Entry(ExactOTConfig, ExactOT)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cellflow_cli.metrics._correlation import FeatureCorrelations, feature_correlations
 from cellflow_cli.metrics._differential import DifferentialFeatures, differential_features
-from cellflow_cli.metrics._distances import euclidean, euclidean_blocks
+from cellflow_cli.ot.cost import euclidean, euclidean_blocks
 
 T = TypeVar("T")
 Distances = Literal["between", "within_predicted", "within_target"]

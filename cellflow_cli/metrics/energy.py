@@ -6,7 +6,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from cellflow_cli.metrics._comparison import Comparison, Metric, MetricValue
-from cellflow_cli.metrics._distances import distance_sum
+from cellflow_cli.ot.cost import distance_sum
 
 
 def energy_distance(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float64[Tensor, ""]:

@@ -3,9 +3,9 @@
 import numpy as np
 
 from cellflow_cli.metrics._comparison import MAX_KEPT, Comparison, Metric, MetricValue
-from cellflow_cli.metrics._distances import euclidean
 from cellflow_cli.metrics._kernels import kernel_sum
 from cellflow_cli.metrics._subsample import at_most
+from cellflow_cli.ot.cost import euclidean
 
 FACTORS = (0.5, 1.0, 2.0)
 

@@ -1,7 +1,7 @@
 """1-Wasserstein distance: exact transport with Euclidean cost."""
 
 from cellflow_cli.metrics._comparison import Comparison, Metric, MetricValue
-from cellflow_cli.metrics._exact_ot import distances, exact_cost
+from cellflow_cli.metrics._transport import distances, transport_cost
 
 
 def w1(comparison: Comparison) -> MetricValue:
@@ -22,7 +22,7 @@ def w1(comparison: Comparison) -> MetricValue:
     Source: Peyré and Cuturi (2019), Computational Optimal Transport, section 2.4.
     """
     cost, remark = distances(comparison)
-    return MetricValue(exact_cost(cost), remark)
+    return MetricValue(transport_cost(cost), remark)
 
 
 ENTRY = Metric(w1, best="low", symmetric=True)

@@ -3,7 +3,7 @@
 import math
 
 from cellflow_cli.metrics._comparison import Comparison, Metric, MetricValue
-from cellflow_cli.metrics._exact_ot import distances, exact_cost
+from cellflow_cli.metrics._transport import distances, transport_cost
 
 
 def w2(comparison: Comparison) -> MetricValue:
@@ -24,7 +24,7 @@ def w2(comparison: Comparison) -> MetricValue:
     Source: Peyré and Cuturi (2019), Computational Optimal Transport, section 2.4.
     """
     cost, remark = distances(comparison)
-    return MetricValue(math.sqrt(max(0.0, exact_cost(cost.square()))), remark)
+    return MetricValue(math.sqrt(max(0.0, transport_cost(cost.square()))), remark)
 
 
 ENTRY = Metric(w2, best="low", symmetric=True)

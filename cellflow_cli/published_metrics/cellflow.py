@@ -7,8 +7,8 @@ from torch import Tensor
 from cellflow_cli.metrics import Comparison, Metric, MetricValue
 from cellflow_cli.metrics._subsample import few
 from cellflow_cli.metrics.mmd_rbf import mmd_rbf as our_mmd
+from cellflow_cli.ot.sinkhorn import entropic_cost
 from cellflow_cli.published_metrics._definitions import Definitions
-from cellflow_cli.published_metrics._entropic import entropic_cost
 from cellflow_cli.published_metrics._means import determination, mean_difference
 
 

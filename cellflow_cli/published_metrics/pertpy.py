@@ -4,8 +4,8 @@ from cellflow_cli.metrics import Comparison, Metric, MetricValue
 from cellflow_cli.metrics._comparison import Distances
 from cellflow_cli.metrics._correlation import pearson
 from cellflow_cli.metrics._subsample import few
+from cellflow_cli.ot.sinkhorn import entropic_cost
 from cellflow_cli.published_metrics._definitions import Definitions
-from cellflow_cli.published_metrics._entropic import entropic_cost
 from cellflow_cli.published_metrics._means import determination, mean_difference
 
 

@@ -8,7 +8,8 @@ from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.evaluation.compute import compute
 from cellflow_cli.evaluation.floor import halves, some
-from cellflow_cli.metrics import Comparison, _exact_ot
+from cellflow_cli.metrics import Comparison
+from cellflow_cli.ot import exact
 
 
 def comparison(n=40, d=4, **changes):
@@ -45,7 +46,7 @@ def test_no_cells_no_metric():
 
 @pytest.mark.filterwarnings("ignore:numItermax reached")
 def test_a_solver_that_gives_up_is_a_reason(monkeypatch):
-    monkeypatch.setattr(_exact_ot, "MAX_PIVOTS", 3)
+    monkeypatch.setattr(exact, "MAX_PIVOTS", 3)
     found = compute(["w1", "energy"], comparison())
     assert found["w1"].value is None
     assert "3 pivots" in found["w1"].reason

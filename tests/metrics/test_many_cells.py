@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from cellflow_cli.metrics import Comparison, _comparison, _subsample, mmd_median
-from cellflow_cli.metrics._distances import euclidean, euclidean_blocks
 from cellflow_cli.metrics._subsample import at_most
+from cellflow_cli.ot.cost import euclidean, euclidean_blocks
 from cellflow_cli.published_metrics import find
 
 

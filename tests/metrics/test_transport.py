@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from cellflow_cli.errors import MetricError
-from cellflow_cli.metrics import Comparison, _exact_ot
+from cellflow_cli.metrics import Comparison
 from cellflow_cli.metrics.w1 import w1
 from cellflow_cli.metrics.w2 import w2
+from cellflow_cli.ot import exact
 
 
 def compared(predicted, target):
@@ -77,7 +78,7 @@ def test_equal_sets_are_at_distance_zero():
 
 def test_both_solvers_know_sorting_translations_and_planted_permutations():
     """300 cells are assigned, 200 above went through the simplex."""
-    assert _exact_ot.MIN_ASSIGNED in range(200, 301)
+    assert exact.MIN_ASSIGNED in range(200, 301)
     x, y = cells(300, 1, 10), 2 * cells(300, 1, 11) + 1
     gaps = (x.flatten().sort().values - y.flatten().sort().values).abs()
     assert w1(compared(x, y)).value == pytest.approx(float(gaps.mean()), rel=1e-12)
@@ -107,14 +108,14 @@ def test_the_assignment_is_as_good_as_the_simplex(case, monkeypatch):
         case "huge":
             x, y = 1e12 * x, 1e12 * y
     found = [metric(compared(x, y)).value for metric in (w1, w2)]
-    monkeypatch.setattr(_exact_ot, "MIN_ASSIGNED", 261)
+    monkeypatch.setattr(exact, "MIN_ASSIGNED", 261)
     simplex = [metric(compared(x, y)).value for metric in (w1, w2)]
     assert found == pytest.approx(simplex, rel=1e-9, abs=0)
 
 
 @pytest.mark.filterwarnings("ignore:numItermax reached")
 def test_a_solver_that_stops_early_is_an_error(monkeypatch):
-    monkeypatch.setattr(_exact_ot, "MAX_PIVOTS", 3)
+    monkeypatch.setattr(exact, "MAX_PIVOTS", 3)
     with pytest.raises(MetricError, match=r"stopped after 3 pivots.*--max-cells"):
         w1(compared(cells(50, 2, 8), cells(50, 2, 9)))
 

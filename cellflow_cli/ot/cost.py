@@ -1,4 +1,4 @@
-"""Euclidean distances between two sets of cells, in float64."""
+"""Transport costs between two sets of cells: Euclidean distances and their squares, in float64."""
 
 from collections.abc import Iterator
 
@@ -18,6 +18,15 @@ def euclidean(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float64[Tenso
     5,000 x 5,000 cells of 43 features on one core, beside some 5 s of exact transport.
     """
     return torch.cdist(x.double(), y.double(), compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def squared_euclidean(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float64[Tensor, "n m"]:
+    """Squared Euclidean distances, shape [n, m], as a cost to pair cells by.
+
+    By the expansion into products, several times as fast as by differences; what it leaves where cells
+    coincide decides no pairing.
+    """
+    return torch.cdist(x.detach().double(), y.detach().double()).square()
 
 
 def euclidean_blocks(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Iterator[Float64[Tensor, "k m"]]:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.special import logsumexp
 
-from cellflow_cli.published_metrics import _entropic
-from cellflow_cli.published_metrics._entropic import entropic_cost
+from cellflow_cli.ot import sinkhorn
+from cellflow_cli.ot.sinkhorn import entropic_cost
 
 
 def cells(n, seed, shift=0.0):
@@ -32,7 +32,7 @@ def test_value_of_the_optimum(epsilon):
     cost = squared(cells(40, 0), cells(30, 1, 0.5))
     found = entropic_cost(cost, epsilon)
     assert found.converged
-    assert found.residual < _entropic.THRESHOLD
+    assert found.residual < sinkhorn.THRESHOLD
     assert found.n_iter % 10 == 0
     assert found.cost == pytest.approx(reference(cost.numpy(), epsilon), rel=1e-4)
 
@@ -65,7 +65,7 @@ def by_logarithms(cost, epsilon, symmetric, times):
 @pytest.mark.parametrize("apart", [0.0, 40.0])
 def test_kernels_stay_in_range(monkeypatch, symmetric, epsilon, apart):
     """Clusters of unequal size up to 128,000 epsilon apart, and an outlier on either side."""
-    monkeypatch.setattr(_entropic, "MAX_ITERATIONS", 200)
+    monkeypatch.setattr(sinkhorn, "MAX_ITERATIONS", 200)
     x = torch.cat([cells(20, 0), cells(10, 1, apart), cells(1, 4, -2 * apart)])
     y = x if symmetric else torch.cat([cells(8, 2), cells(22, 3, apart), cells(1, 5, 3 * apart)])
     cost = squared(x, y)
@@ -76,8 +76,8 @@ def test_kernels_stay_in_range(monkeypatch, symmetric, epsilon, apart):
 
 
 def test_an_iteration_that_is_stopped_says_so(monkeypatch):
-    monkeypatch.setattr(_entropic, "MAX_ITERATIONS", 10)
+    monkeypatch.setattr(sinkhorn, "MAX_ITERATIONS", 10)
     found = entropic_cost(squared(cells(30, 0), cells(30, 1, 3.0)), 0.01)
     assert not found.converged
     assert found.n_iter == 10
-    assert found.residual > _entropic.THRESHOLD
+    assert found.residual > sinkhorn.THRESHOLD

@@ -1,0 +1,1 @@
+"""Optimal transport between equally weighted cells: costs, exact plans, entropic costs."""
