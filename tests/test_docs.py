@@ -211,3 +211,35 @@ def test_figures_are_small():
     sizes = {path.name: path.stat().st_size for path in (ROOT / "docs").glob("*.png")}
     assert sizes.pop("report.png") < 300_000
     assert all(size < 600_000 for size in sizes.values())
+
+
+def undescribed(names):
+    """Those of the names that `files.md` does not mention as code."""
+    code = " ".join(re.findall(r"`([^`]+)`", (ROOT / "docs" / "files.md").read_text(encoding="utf-8")))
+    return [name for name in names if not re.search(rf"\b{re.escape(name)}\b", code)]
+
+
+def test_files_of_folders_are_described():
+    from cellflow_cli.model import folder
+    from cellflow_cli.report import page
+
+    figures = {name.partition(".")[0] for name in page.FILES}
+    assert undescribed([*folder.FILES, *figures]) == []
+
+
+def test_parts_of_a_prediction_are_described():
+    """Whatever a prediction holds, on two patients and one step of training."""
+    import anndata
+
+    import cellflow_cli as cf
+
+    cells = anndata.read_h5ad(ROOT / "example_data" / "cohort.h5ad")
+    few = cells.obs["patient"].isin(["P01", "P02"]) & cells.obs["treatment"].isin(["control", "chemo"])
+    cells = cells[few].copy()
+    spec = cf.DataSpec(
+        treatment_key="treatment", control="control", sample_key="patient", holdout="patient=P02"
+    )
+    model = cf.train(cells, spec, method="fm", training=cf.TrainingConfig(steps=1, refit=False))
+    predicted = model.predict(cells)
+    ours = [name for name in predicted.obs if name.startswith("cellflow")]
+    assert undescribed([*predicted.uns["cellflow"], *predicted.layers, *ours]) == []
