@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from cellflow_cli.prediction.trajectory import trajectory
 
 from cellflow_cli.config import from_dict
 from cellflow_cli.data.read import read_obs
 from cellflow_cli.errors import CellflowError, ConfigError, NumericalError, OutputError
 from cellflow_cli.model import load, train
-from cellflow_cli.prediction.trajectory import trajectory
 from cellflow_cli.study import Measure, folds_by_column, folds_by_group, jobs, run, variants_of_methods
 from cellflow_cli.study._study import _read_scores
 from cellflow_cli.study.flows import flows
@@ -319,7 +319,7 @@ def test_seeds_train_other_models_with_the_settings_of_the_arm(only_fm):
     run(both, 1)
     models = [load(folder / "model") for folder in sorted((only_fm.folder / "jobs").iterdir())]
     assert [model.run["seed"] for model in models] == [0, 1]
-    assert [model.config.solver.steps for model in models] == [2, 2]
+    assert [model.config.method.config.solver.steps for model in models] == [2, 2]
     first, second = (model.method.field.out.weight for model in models)
     assert not torch.equal(first, second)
 
