@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from cellflow_cli.catalog import Choice
     from cellflow_cli.data.read import read
     from cellflow_cli.data.schema import DataSpec
-    from cellflow_cli.evaluation.evaluate import score as evaluate
+    from cellflow_cli.evaluation.config import EvaluationConfig
+    from cellflow_cli.evaluation.evaluate import evaluate
     from cellflow_cli.evaluation.result import Scores
     from cellflow_cli.external.external_format import Conventions
     from cellflow_cli.external.read import adopt
@@ -30,6 +31,7 @@ _HOME = {
     "Choice": ("catalog", "Choice"),
     "Conventions": ("external.external_format", "Conventions"),
     "DataSpec": ("data.schema", "DataSpec"),
+    "EvaluationConfig": ("evaluation.config", "EvaluationConfig"),
     "Model": ("model", "Model"),
     "PredictionRequest": ("model", "PredictionRequest"),
     "Scores": ("evaluation.result", "Scores"),
@@ -37,7 +39,7 @@ _HOME = {
     "TrainingConfig": ("training.loop", "TrainingConfig"),
     "__version__": ("_version", "__version__"),
     "adopt": ("external.read", "adopt"),
-    "evaluate": ("evaluation.evaluate", "score"),
+    "evaluate": ("evaluation.evaluate", "evaluate"),
     "load": ("model", "load"),
     "read": ("data.read", "read"),
     "train": ("model", "train"),
@@ -47,6 +49,7 @@ __all__ = [
     "Choice",
     "Conventions",
     "DataSpec",
+    "EvaluationConfig",
     "Model",
     "PredictionRequest",
     "Scores",

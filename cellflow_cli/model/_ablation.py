@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Ablation:
-    """Further rows for `evaluation.score`: another sample's population, and the average one.
+    """Extra predictions for `evaluate`: another sample's population, and the average one.
 
     The other sample is the one before it among those scored, the last one for the first. The average
     population is made of the control populations of the training part: one subsample of each is
@@ -43,7 +43,7 @@ class Ablation:
 
     @property
     def rows(self) -> dict[str, Any]:
-        """Functions for the argument `further` of `evaluation.score`."""
+        """Functions for the argument `extra_predictions` of `evaluate`."""
         return {OTHER: self.other, AVERAGE: self.average}
 
     def other(self, pair: Aligned, rows: np.ndarray, pairs: Sequence[Aligned]) -> Float[Tensor, "n d"]:

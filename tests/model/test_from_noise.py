@@ -9,6 +9,7 @@ import pytest
 import cellflow_cli as cf
 from cellflow_cli.export._matched import matched
 from cellflow_cli.model import Ablation, PredictionRequest, predict, prediction, write_prediction
+from tests.evaluation.conftest import score
 from tests.model.conftest import FIXED, TINY, make_spec, tiny_method
 
 
@@ -92,8 +93,8 @@ def test_other_commands_take_the_file(model, cohort, tmp_path, controls):
     found = anndata.read_h5ad(tmp_path / "p.h5ad")
     assert predicted(found).obs["cell_type"].isna().all()
     further = Ablation(model, found).rows if controls else None
-    scores = cf.evaluate(found, cohort, metrics=["energy"], further=further)
+    scores = score(found, cohort, metrics=["energy"], extra_predictions=further)
     rows = ["model", "identity", *(further or ())]
-    assert scores.table[scores.table["row"].isin(rows)]["value"].notna().all()
-    assert "starts from noise" in scores.summary()["cell_types"]["reason"]
+    assert scores.table[scores.table["predictor"].isin(rows)]["value"].notna().all()
+    assert "starts from noise" in scores.summary().cell_types.reason
     assert matched(found, cohort).n_obs == 2 * (1 + 2 * 3) * 24
