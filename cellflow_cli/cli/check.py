@@ -9,7 +9,7 @@ from cellflow_cli.cli import _options as options
 from cellflow_cli.cli.console import emit_json, say, show_table
 
 if TYPE_CHECKING:
-    from cellflow_cli.data.check import CheckReport
+    from cellflow_cli.data.validation.check import CheckReport
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -53,9 +53,9 @@ def check(
 
 def _checked(data: options.Data, settings: Mapping[str, Any], seed: int) -> "CheckReport":
     """A whole check, or what can be said where a required setting was not given."""
-    from cellflow_cli.data.check import check as check_files
-    from cellflow_cli.data.check import check_unfinished
     from cellflow_cli.data.schema import DataSpec
+    from cellflow_cli.data.validation.check import check as check_files
+    from cellflow_cli.data.validation.check import check_unfinished
 
     required = ("treatment_key", "control", "sample_key")
     if all(settings.get(name) for name in required):
