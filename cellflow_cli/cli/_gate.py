@@ -47,6 +47,7 @@ def bar(
         ConfigError: If a name is unknown, the metric is not scored, or there is a metric alone.
     """
     from cellflow_cli.errors import ConfigError
+    from cellflow_cli.evaluation.config import EvaluationConfig
     from cellflow_cli.evaluation.evaluate import metric_names
     from cellflow_cli.statistics.gate import DEFAULT_METRIC, check_names
 
@@ -57,7 +58,8 @@ def bar(
                 "The metrics to score are chosen with `--metrics`."
             )
         return None
-    check_names(baseline, metric or DEFAULT_METRIC, metric_names(metrics, definitions))
+    config = EvaluationConfig(metrics=tuple(metrics) if metrics else None, definitions=tuple(definitions))
+    check_names(baseline, metric or DEFAULT_METRIC, metric_names(config))
     return baseline, metric or DEFAULT_METRIC
 
 
@@ -72,7 +74,7 @@ def fail_if_worse(scores: "Scores", baseline: str, metric: str, output: Path) ->
     from cellflow_cli.statistics.gate import gate
 
     try:
-        found = gate(scores, baseline, metric)
+        found = gate(scores.table, baseline, metric, seen_in_training=scores.seen_in_training)
     except MetricError as error:
         raise MetricError(f"{error} The report is in `{output}`.") from error
     if found.worse:

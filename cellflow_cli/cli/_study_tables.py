@@ -16,8 +16,8 @@ def read_reference(file: Path, study: "Study") -> Any:
     """Rows from elsewhere, checked before anything is trained.
 
     Raises:
-        ConfigError: If the file is no table with the columns row, part, metric and value, if a value is no
-            number, if a row has the name of one of the study, or a part is none of the study.
+        ConfigError: If the file is no table with the columns predictor, part, metric and value, if a
+            value is no number, if a row has the name of one of the study, or a part is none of the study.
     """
     import pandas as pd
 
@@ -42,10 +42,12 @@ def read_reference(file: Path, study: "Study") -> Any:
                 f"Expected numbers in the column {column} of `{file}`, found {wrong.iloc[0]!r}. Correct it."
             )
         table = table.assign(**{column: numbers})
-    if table["row"].isna().any():
-        raise ConfigError(f"Expected a name in every line of the column row of `{file}`, found none in some.")
+    if table["predictor"].isna().any():
+        raise ConfigError(
+            f"Expected a name in every line of the column predictor of `{file}`, found none in some."
+        )
     own = {*(variant.name for variant in study.variants), *Catalog("baselines").names(), "floor"}
-    if taken := [name for name in dict.fromkeys(table["row"]) if name in own]:
+    if taken := [name for name in dict.fromkeys(table["predictor"]) if name in own]:
         raise ConfigError(
             f"Expected names of their own for the rows of `{file}`, found {listed(taken)}, which the "
             "study has too. Rename them, such as `published fm`."
@@ -132,7 +134,7 @@ def show(found: dict[str, Any], study: "Study", reference: Any) -> None:
 
     means = found["means"]
     if study.measure.all_cells:
-        means = means[means["row"] != "floor"]  # no measured cells are left for it
+        means = means[means["predictor"] != "floor"]  # no measured cells are left for it
     titles, lines = table.layout(means, study.measure.metrics, reference)
     n_seeds = len(study.seeds)
     console.show_table(
@@ -140,10 +142,10 @@ def show(found: dict[str, Any], study: "Study", reference: Any) -> None:
     )
     own = {variant.name for variant in study.variants}
     lines = [
-        [r["row"], r["part"], r["metric"], f"{r['difference']:+.4g} ± {r['sd']:.2g}",
+        [r["predictor"], r["part"], r["metric"], f"{r['difference']:+.4g} ± {r['sd']:.2g}",
          f"{r['k']} of {r['n']}", str(r["n_conditions"])]
         for r in found["paired"].to_dict("records")
-        if r["row"] in own
+        if r["predictor"] in own
     ]  # fmt: skip
     against = found["summary"]["settings"]["against"]
     console.show_table(
@@ -153,7 +155,7 @@ def show(found: dict[str, Any], study: "Study", reference: Any) -> None:
     )
     costs = table.cost_table(found["costs"])
     lines = [
-        [r["row"], f"{r['steps']:.0f}", f"{r['parameters']:.0f}", f"{r['train_s']:.0f}",
+        [r["predictor"], f"{r['steps']:.0f}", f"{r['parameters']:.0f}", f"{r['train_s']:.0f}",
          f"{1000 * r['step_s']:.0f}", f"{r['predict_s_per_1000']:.2f}"]
         for r in costs.to_dict("records")
     ]  # fmt: skip
@@ -164,8 +166,8 @@ def show(found: dict[str, Any], study: "Study", reference: Any) -> None:
     )
     for row in means.query("n_missing > 0").to_dict("records"):
         console.say(
-            f"{row['row']}: no {row['metric']} in {row['n_missing']} conditions of {row['part']}; see the "
-            "column `reason` of scores.csv.",
+            f"{row['predictor']}: no {row['metric']} in {row['n_missing']} conditions of {row['part']}; see "
+            "the column `reason` of scores.csv.",
             style="yellow",
         )
     if failed := found["summary"]["failed"]:

@@ -104,7 +104,7 @@ def compare(
     reference: Annotated[
         Path | None,
         typer.Option(
-            metavar="CSV", help="Rows from elsewhere to show beside: row,part,metric,value.",
+            metavar="CSV", help="Rows from elsewhere to show beside: predictor,part,metric,value.",
             rich_help_panel=opt.INPUT,
         ),
     ] = None,
@@ -301,6 +301,6 @@ class _Progress:
         self._n_ended += 1
         console.say(f"{job.title} failed: {error}", style="yellow")
         self.failures.append(
-            {"job": job.title, "row": job.variant.name, "fold": job.fold.name, "seed": job.seed,
+            {"job": job.title, "predictor": job.variant.name, "fold": job.fold.name, "seed": job.seed,
              "reason": str(error)}
         )  # fmt: skip

@@ -13,6 +13,7 @@ from cellflow_cli.cli._gate import FailIfWorseThan, GateMetric, bar, fail_if_wor
 if TYPE_CHECKING:
     from cellflow_cli.evaluation.result import Scores
     from cellflow_cli.model import Model
+    from cellflow_cli.statistics.summary import Summary
 
 _BEST = {"low": "↓", "high": "↑", "one": "→1"}
 _SPACES = {"flow": "Features of the flow", "genes": "Genes or markers"}
@@ -94,7 +95,8 @@ def evaluate(
     from cellflow_cli.data.read import read
     from cellflow_cli.device import resolve
     from cellflow_cli.errors import ConfigError
-    from cellflow_cli.evaluation.evaluate import score
+    from cellflow_cli.evaluation import evaluate as scoring
+    from cellflow_cli.evaluation.config import EvaluationConfig
     from cellflow_cli.evaluation.result import check_report
     from cellflow_cli.external.external_format import is_foreign
     from cellflow_cli.model import ContextAblation
@@ -121,17 +123,25 @@ def evaluate(
     stored: dict[str, Any] = (
         {"transform": trained.transform, "summaries": trained.summaries} if trained else {}
     )
-    further = (
+    extra = (
         ContextAblation(trained, PredictionFile.read(prediction)).predictions
         if trained and ablation is not False
         else None
     )
+    config = EvaluationConfig(
+        metrics=tuple(asked) if asked else None, definitions=tuple(others), max_cells=max_cells,
+        all_cells=all_cells, floor_splits=floor_splits, audit=audit, seed=seed, scale=scale,
+    )  # fmt: skip
     with console.progress("Scoring") as on_progress:
-        scores = score(
-            prediction, measured, **stored, metrics=asked, definitions=others, max_cells=max_cells,
-            all_cells=all_cells, floor_splits=floor_splits, audit=audit, seed=seed, device=where, scale=scale,
-            further=further, on_progress=on_progress,
-        )  # fmt: skip
+        scores = scoring.evaluate(
+            prediction,
+            measured,
+            config,
+            **stored,
+            extra_predictions=extra,
+            device=where,
+            on_progress=on_progress,
+        )
     made: dict[str, bytes] = {}
     if page:
         console.say("Drawing the page")
@@ -145,7 +155,7 @@ def evaluate(
         console.say(f"Open {output / 'report.html'} in a browser")
     if as_json:
         names = (*scores.files, *made)
-        console.emit_json({**summary, "files": [str(output / name) for name in names]})
+        console.emit_json({**summary.to_json(), "files": [str(output / name) for name in names]})
     if gate:
         fail_if_worse(scores, *gate, output)
     if asked:
@@ -204,29 +214,29 @@ def _trained(folder: Path, model_id: str | None, device: str) -> "Model":
     return model
 
 
-def _show(scores: "Scores", summary: dict[str, Any], output: Path) -> None:
+def _show(scores: "Scores", summary: "Summary", output: Path) -> None:
     """Tables of means over groups, comparisons, remarks, and where the files are."""
     from cellflow_cli.statistics.degenerate_ranks import remark as audit_remark
 
-    n_groups, n = len(summary["groups"]), summary["n_cells"]
-    sizes = f"{n['min']}" if n["min"] == n["max"] else f"{n['min']} to {n['max']}"
+    n_groups, n = len(summary.groups), summary.n_cells
+    sizes = f"{n.min}" if n.min == n.max else f"{n.min} to {n.max}"
     title = (
-        f"Mean over {n_groups} {'group' if n_groups == 1 else 'groups'} ({summary['n_conditions']} "
-        f"conditions, {sizes} cells a side, features {'scaled' if scores.settings['scaled'] else 'unscaled'})"
+        f"Mean over {n_groups} {'group' if n_groups == 1 else 'groups'} ({summary.n_conditions} "
+        f"conditions, {sizes} cells a side, features {'scaled' if scores.settings.scaled else 'unscaled'})"
     )
     console.say(title)
-    entries = summary["metrics"]
+    docs = summary.metrics
     for space, what in _SPACES.items():
-        ours = [name for name, e in entries.items() if e["space"] == space and e["origin"] is None]
+        ours = [name for name, doc in docs.items() if doc.space == space and doc.origin is None]
         _show_metrics(scores, summary, ours, what)
-    for origin in dict.fromkeys(e["origin"] for e in entries.values() if e["origin"]):
-        theirs = [name for name, e in entries.items() if e["origin"] == origin]
+    for origin in dict.fromkeys(doc.origin for doc in docs.values() if doc.origin):
+        theirs = [name for name, doc in docs.items() if doc.origin == origin]
         _show_metrics(scores, summary, theirs, f"As {origin} defines them")
     for sentence in _sentences(scores, summary):
         console.say(sentence)
     for remark in (
         *_alarms(summary),
-        *filter(None, [audit_remark(summary["audit"])]),
+        *filter(None, [audit_remark(summary.audit)]),
         *_reasons(scores, summary),
         *scores.warnings,
     ):
@@ -234,66 +244,65 @@ def _show(scores: "Scores", summary: dict[str, Any], output: Path) -> None:
     console.say(f"Scores in {output / 'scores.csv'}, summary in {output / 'summary.json'}")
 
 
-def _show_metrics(scores: "Scores", summary: dict[str, Any], metrics: list[str], what: str) -> None:
+def _show_metrics(scores: "Scores", summary: "Summary", metrics: list[str], what: str) -> None:
     """A line for each row that has a value, a column for each of the metrics."""
     if not metrics:
         return
-    means = {row: [summary["rows"][row][name]["mean"] for name in metrics] for row in scores.rows}
+    means = {row: [summary.predictors[row][name].mean for name in metrics] for row in scores.predictors}
     lines = [
         [row, *("–" if mean is None else mean for mean in values)]
         for row, values in means.items()
         if any(mean is not None for mean in values)
     ]
-    titles = [f"{name.rsplit(':', 1)[-1]} {_BEST[summary['metrics'][name]['best']]}" for name in metrics]
+    titles = [f"{name.rsplit(':', 1)[-1]} {_BEST[summary.metrics[name].best]}" for name in metrics]
     console.show_table(what, ["", *titles], lines)
 
 
-def _sentences(scores: "Scores", summary: dict[str, Any]) -> list[str]:
+def _sentences(scores: "Scores", summary: "Summary") -> list[str]:
     """On how many groups the model is better than each baseline, and how far it goes towards the floor."""
     metric = "energy" if "energy" in scores.metrics else scores.metrics[0]
     counts = [
-        f"{baseline} on {found[metric]['k']} of {found[metric]['n']}"
-        for baseline, found in summary["better_than"].items()
-        if found[metric]["n"]
+        f"{baseline} on {found[metric].k} of {found[metric].n}"
+        for baseline, found in summary.better_than.items()
+        if found[metric].n
     ]
     found = [f"Better than (groups, {metric}): {', '.join(counts)}"] if counts else []
-    covered = {row: entry[metric]["value"] for row, entry in summary["normalised"].items()}
+    covered = {row: entry[metric].value for row, entry in summary.normalised.items()}
     texts = [
         f"{row} {value:.2f}" for row, value in covered.items() if value is not None and row != "identity"
     ]
     if texts:
         found.append(f"From doing nothing (0) to the floor (1), {metric}: {', '.join(texts)}")
-    if "rows" in summary["ablation"]:
+    if summary.ablation.predictors:
         found.append(_population(summary, metric))
     return found
 
 
-def _population(summary: dict[str, Any], metric: str) -> str:
+def _population(summary: "Summary", metric: str) -> str:
     """What the model scores when it is told another population."""
-    rows = {row: entry[metric] for row, entry in summary["ablation"]["rows"].items()}
-    own = summary["rows"]["model"][metric]["mean"]
-    values = {"own": own, **{row.removeprefix("model, "): entry["mean"] for row, entry in rows.items()}}
+    rows = {row: entry[metric] for row, entry in summary.ablation.predictors.items()}
+    own = summary.predictors["model"][metric].mean
+    values = {"own": own, **{row.removeprefix("model, "): entry.mean for row, entry in rows.items()}}
     texts = [f"{what} {value:.4g}" for what, value in values.items() if value is not None]
-    better = [f"{e['k']} of {e['n']}" for e in rows.values()]
+    better = [f"{e.better.k} of {e.better.n}" for e in rows.values()]
     return f"Told a population, {metric}: {', '.join(texts)}; own better on {' and '.join(better)} groups"
 
 
-def _alarms(summary: dict[str, Any]) -> list[str]:
+def _alarms(summary: "Summary") -> list[str]:
     from cellflow_cli.statistics.collapse import how_far
 
-    collapse = summary["collapse"]
-    return [f"Collapse alarm: {how_far(collapse)}."] if collapse["alarm"] else []
+    return [f"Collapse alarm: {how_far(summary.collapse)}."] if summary.collapse.alarm else []
 
 
-def _reasons(scores: "Scores", summary: dict[str, Any]) -> list[str]:
+def _reasons(scores: "Scores", summary: "Summary") -> list[str]:
     """For each reason why values are missing, in how many conditions and where they are."""
     found: dict[tuple[str, int], dict[str, list[str]]] = {}
-    for row in scores.rows:
-        for metric, entry in summary["rows"][row].items():
-            if entry["n_missing"]:
-                key = entry["reason"], entry["n_missing"]
+    for row in scores.predictors:
+        for metric, entry in summary.predictors[row].items():
+            if entry.n_missing:
+                key = entry.reason, entry.n_missing
                 found.setdefault(key, {}).setdefault(row, []).append(metric)
-    total = summary["n_conditions"]
+    total = summary.n_conditions
     return [
         f"No value in {n} of {total} conditions: {_places(places, scores)}: {reason}"
         for (reason, n), places in found.items()
@@ -304,7 +313,7 @@ def _places(places: dict[str, list[str]], scores: "Scores") -> str:
     """Rows and metrics as text, shortened where all rows or all metrics are meant."""
     metrics = list(dict.fromkeys(metric for names in places.values() for metric in names))
     everywhere = len(metrics) == len(scores.metrics)
-    rows = "all rows" if len(places) == len(scores.rows) else ", ".join(places)
+    rows = "all rows" if len(places) == len(scores.predictors) else ", ".join(places)
     return rows if everywhere else f"{', '.join(metrics)} of {rows}"
 
 

@@ -134,16 +134,18 @@ class Study:
         for job in self.jobs():
             if _facts(job):
                 table = _read_scores(job.folder / SCORES_FILE)
-                own = table[table["row"] == "model"]
-                tables.append(own.assign(row=job.variant.name, fold=job.fold.name, seed=float(job.seed)))
+                own = table[table["predictor"] == "model"]
+                tables.append(
+                    own.assign(predictor=job.variant.name, fold=job.fold.name, seed=float(job.seed))
+                )
         if not tables:
             return pd.DataFrame()
         for fold, folder in self._scored_rivals().items():
             table = _read_scores(folder / SCORES_FILE)
-            tables.append(table[table["row"] != "model"].assign(fold=fold, seed=float("nan")))
+            tables.append(table[table["predictor"] != "model"].assign(fold=fold, seed=float("nan")))
         scores = pd.concat(tables, ignore_index=True)
-        order = list(dict.fromkeys([*(variant.name for variant in self.variants), *scores["row"]]))
-        return scores.sort_values("row", key=lambda rows: rows.map(order.index), kind="stable")
+        order = list(dict.fromkeys([*(variant.name for variant in self.variants), *scores["predictor"]]))
+        return scores.sort_values("predictor", key=lambda rows: rows.map(order.index), kind="stable")
 
     def costs(self) -> pd.DataFrame:
         """For each finished job its variant, fold, seed, steps, parameters and seconds."""
@@ -153,7 +155,7 @@ class Study:
                 seconds, cells = facts["seconds"], facts["cells_predicted"]
                 found.append(
                     {
-                        "row": job.variant.name,
+                        "predictor": job.variant.name,
                         "fold": job.fold.name,
                         "seed": job.seed,
                         "steps": facts["steps"],
@@ -302,7 +304,7 @@ def _facts(job: Job) -> dict[str, Any] | None:
 
 def _read_scores(file: Path) -> pd.DataFrame:
     """A table of scores; labels stay text, also those that look like numbers or like a missing value."""
-    text = dict.fromkeys(("sample", "group", "treatment", "row", "metric", "reason", "part"), str)
+    text = dict.fromkeys(("sample", "group", "treatment", "predictor", "metric", "reason", "part"), str)
     return pd.read_csv(
         file, dtype=text, keep_default_na=False, na_values=dict.fromkeys(("dose", "value", "se"), [""])
     )

@@ -15,7 +15,8 @@ from cellflow_cli.config import to_dict
 from cellflow_cli.data.columns import distinct, labels
 from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.read import read
-from cellflow_cli.evaluation.evaluate import score
+from cellflow_cli.evaluation.config import EvaluationConfig
+from cellflow_cli.evaluation.evaluate import evaluate
 from cellflow_cli.files import replaced_folder
 from cellflow_cli.model import Model, load, train
 from cellflow_cli.prediction import PredictionRequest, predict
@@ -167,14 +168,21 @@ def scored(model: Model, adata: anndata.AnnData, job: Job) -> tuple[pd.DataFrame
         at = time.monotonic()
         spent["predict"] += at - started
         n_cells += int(predicted.obs["cellflow_is_predicted"].sum())
-        found = score(
-            predicted, adata, transform=model.transform, summaries=model.summaries,
+        config = EvaluationConfig(
             metrics=job.measure.metrics, baselines=job.measure.baselines if job.rivals else (),
             max_cells=job.measure.max_cells, all_cells=job.measure.all_cells, seed=job.measure.seed,
-            scale=job.measure.scale, device=model.device, audit=False, cell_types=False,
+            scale=job.measure.scale, audit=False, cell_types=False,
         )  # fmt: skip
+        found = evaluate(
+            predicted,
+            adata,
+            config,
+            transform=model.transform,
+            summaries=model.summaries,
+            device=model.device,
+        )
         spent["score"] += time.monotonic() - at
-        table = found.table if job.rivals else found.table[found.table["row"] == "model"]
+        table = found.table if job.rivals else found.table[found.table["predictor"] == "model"]
         tables.append(table.assign(part=part))
     return pd.concat(tables, ignore_index=True), {k: round(v, 3) for k, v in spent.items()}, n_cells
 

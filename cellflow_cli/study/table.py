@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from cellflow_cli.evaluation import is_better
 from cellflow_cli.published_metrics import find
+from cellflow_cli.statistics.means import is_better
 
-REFERENCE_COLUMNS = ("row", "part", "metric", "value")
+REFERENCE_COLUMNS = ("predictor", "part", "metric", "value")
 _CONDITION = ["fold", "group", "sample", "treatment", "dose"]
 
 
@@ -25,7 +25,7 @@ def means(scores: pd.DataFrame) -> pd.DataFrame:
         and n_missing, the conditions without a value; rows in the order of the scores.
     """
     seeds = scores.assign(seed=scores["seed"].fillna(-1))
-    by = ["row", "part", "metric"]
+    by = ["predictor", "part", "metric"]
     groups = seeds.groupby([*by, "seed", "group"], sort=False)["value"].mean()
     per_seed = groups.groupby([*by, "seed"], sort=False).mean()
     over = per_seed.groupby(by, sort=False)
@@ -52,18 +52,18 @@ def paired(scores: pd.DataFrame, against: str) -> pd.DataFrame:
     found = []
     for (part, metric), lines in scores.groupby(["part", "metric"], sort=False):
         unit = "group" if lines["group"].nunique() > 1 else "sample"
-        rows = dict(iter(lines.dropna(subset="value").groupby("row", sort=False)))
-        if against not in set(lines["row"]):
+        rows = dict(iter(lines.dropna(subset="value").groupby("predictor", sort=False)))
+        if against not in set(lines["predictor"]):
             continue
         none = lines[:0]
-        for row in [name for name in lines["row"].unique() if name != against]:
+        for row in [name for name in lines["predictor"].unique() if name != against]:
             both = _beside(rows.get(row, none), rows.get(against, none))
             units = both.groupby(unit, sort=False)[["value", "rival"]].mean()
             difference = units["value"] - units["rival"]
             better = [is_better(a, b, _best(str(metric))) for a, b in units.to_numpy()]
             found.append(
                 {
-                    "row": row, "against": against, "part": part, "metric": metric,
+                    "predictor": row, "against": against, "part": part, "metric": metric,
                     "difference": difference.mean(), "sd": difference.std(),
                     "k": sum(better), "n": len(difference),
                     "n_conditions": len(both[_CONDITION].drop_duplicates()),
@@ -94,10 +94,10 @@ def layout(
     """
     shown = table if reference is None else pd.concat([table, reference.rename(columns={"value": "mean"})])
     parts = list(dict.fromkeys(table["part"]))
-    cells = {(r["row"], r["part"], r["metric"]): (r["mean"], r.get("sd")) for _, r in shown.iterrows()}
+    cells = {(r["predictor"], r["part"], r["metric"]): (r["mean"], r.get("sd")) for _, r in shown.iterrows()}
     titles = [f"{part} {metric}{_SHOWN[_factor(metric)]}" for part in parts for metric in metrics]
     lines = []
-    for row in dict.fromkeys(shown["row"]):
+    for row in dict.fromkeys(shown["predictor"]):
         numbers = [_text(*cells.get((row, p, m), (None, None)), _factor(m)) for p in parts for m in metrics]
         lines.append([str(row), *numbers])
     return ["", *titles], lines
@@ -105,7 +105,7 @@ def layout(
 
 def cost_table(costs: pd.DataFrame) -> pd.DataFrame:
     """Medians over jobs of steps, seconds per step and seconds per 1,000 predicted cells, per variant."""
-    return costs.groupby("row", sort=False)[
+    return costs.groupby("predictor", sort=False)[
         ["steps", "parameters", "train_s", "step_s", "predict_s_per_1000"]
     ].median().reset_index()  # fmt: skip
 

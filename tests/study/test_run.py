@@ -34,10 +34,10 @@ def test_a_study_trains_every_arm_on_every_fold_and_scores_the_held_out_groups(s
     run(study, 1, lambda done, total, job, facts: seen.append((done, total, job.title)))
     assert [done for done, _, _ in seen] == [1, 2, 3, 4]
     scores = study.scores()
-    assert list(scores["row"].unique()[:2]) == ["fm", "mfm"]
-    assert {"identity", "mean-shift", "floor"} <= set(scores["row"])
+    assert list(scores["predictor"].unique()[:2]) == ["fm", "mfm"]
+    assert {"identity", "mean-shift", "floor"} <= set(scores["predictor"])
     for row in ("fm", "mfm", "identity"):
-        lines = scores[scores["row"] == row]
+        lines = scores[scores["predictor"] == row]
         assert sorted(lines["group"]) == sorted([f"P{p}" for p in range(1, 5)] * 2)  # two treatments each
         assert lines["value"].notna().all()
     for folder in (study.folder / "jobs").iterdir():  # nobody was trained on who is scored
@@ -56,7 +56,7 @@ def test_finished_jobs_are_not_done_again_and_a_further_arm_adds_its_own(study, 
     run(wider, 1, lambda _d, _t, job, _f: done.append(job.title))
     assert done == ["mfm, fold 1, seed 0"]
     after = wider.scores()
-    kept = after[after["row"] != "mfm"].reset_index(drop=True)
+    kept = after[after["predictor"] != "mfm"].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, before.reset_index(drop=True))
 
 
@@ -68,7 +68,7 @@ def test_fewer_arms_keep_the_rows_that_need_no_model(study):
     done = []
     run(fewer, 1, lambda *_: done.append(1))
     assert done == []
-    expected = everything[everything["row"] != "fm"].reset_index(drop=True)
+    expected = everything[everything["predictor"] != "fm"].reset_index(drop=True)
     pd.testing.assert_frame_equal(fewer.scores().reset_index(drop=True), expected)
 
 
@@ -81,7 +81,7 @@ def test_a_type_of_a_held_out_group_alone_stops_nothing(study, tmp_path):
     typed = replace(study, data=(tmp_path / "typed.h5ad",), folds=(fold,))
     run(typed, 1)
     scores = typed.scores()
-    lines = scores[scores["row"].isin(["fm", "mfm"]) & (scores["group"] == "P1")]
+    lines = scores[scores["predictor"].isin(["fm", "mfm"]) & (scores["group"] == "P1")]
     assert len(lines) == 2 * 2
     assert lines["value"].notna().all()
 
@@ -93,7 +93,7 @@ def test_where_no_finished_job_has_them_one_is_done_again(study):
     fewer = replace(study, variants=study.variants[1:])
     assert [job.title for job in fewer.pending()] == ["mfm, fold 1, seed 0", "mfm, fold 2, seed 0"]
     run(fewer, 1)
-    assert {"identity", "floor"} <= set(fewer.scores()["row"])
+    assert {"identity", "floor"} <= set(fewer.scores()["predictor"])
 
 
 def test_populations_dropped_from_training_are_not_scored(only_fm, tmp_path, common):
@@ -186,8 +186,8 @@ def test_another_metric_is_scored_without_training_again(study, only_fm, monkeyp
     run(both, 1)
     after = both.scores()
     assert set(after["metric"]) == {"energy", "w2"}
-    assert {"identity", "floor"} <= set(after["row"])
-    keys = ["row", "fold", "sample", "treatment"]
+    assert {"identity", "floor"} <= set(after["predictor"])
+    keys = ["predictor", "fold", "sample", "treatment"]
     pd.testing.assert_frame_equal(
         after[after["metric"] == "energy"].sort_values(keys).reset_index(drop=True),
         before.sort_values(keys).reset_index(drop=True),
@@ -224,7 +224,7 @@ def test_a_failed_job_leaves_the_others_and_is_done_on_the_next_call(study, monk
     monkeypatch.setattr("cellflow_cli.study._study.run_job", fails)
     with pytest.raises(CellflowError, match="2 of 4 jobs failed, first fm, fold 1, seed 0: no such thing"):
         run(study, 1)
-    assert set(study.scores()["row"]) >= {"mfm"}
+    assert set(study.scores()["predictor"]) >= {"mfm"}
     assert [job.variant.name for job in study.pending()] == ["fm", "fm"]
 
 
@@ -250,8 +250,8 @@ def test_baselines_of_a_failed_job_are_scored_in_another_of_the_fold(study, monk
     assert "goes on from there" not in str(raised.value)
     scores = study.scores()
     assert len(trained) == 2
-    assert {"mfm", "identity", "floor"} <= set(scores["row"])
-    assert set(scores[scores["row"] == "identity"]["fold"]) == {"1", "2"}
+    assert {"mfm", "identity", "floor"} <= set(scores["predictor"])
+    assert set(scores[scores["predictor"] == "identity"]["fold"]) == {"1", "2"}
 
 
 def test_the_figure_is_of_the_first_fold_that_has_a_finished_job(study):
@@ -283,9 +283,9 @@ def test_side_by_side_gives_the_same_scores(study, tmp_path):
     beside = replace(study, folder=tmp_path / "beside", variants=study.variants[:1])
     run(beside, 2)
     alone = study.scores()
-    alone = alone[alone["row"] == "fm"].sort_values(["sample", "treatment"])["value"].to_numpy()
+    alone = alone[alone["predictor"] == "fm"].sort_values(["sample", "treatment"])["value"].to_numpy()
     found = beside.scores()
-    found = found[found["row"] == "fm"].sort_values(["sample", "treatment"])["value"].to_numpy()
+    found = found[found["predictor"] == "fm"].sort_values(["sample", "treatment"])["value"].to_numpy()
     assert found == pytest.approx(alone, rel=1e-4)
 
 
@@ -326,13 +326,15 @@ def test_seeds_train_other_models_with_the_settings_of_the_arm(only_fm):
 
 def test_scores_are_measured_as_asked(only_fm, monkeypatch):
     seen = []
-    original = jobs.score
-    monkeypatch.setattr(jobs, "score", lambda *data, **how: seen.append(how) or original(*data, **how))
+    original = jobs.evaluate
+    monkeypatch.setattr(
+        jobs, "evaluate", lambda *data, **given: seen.append(data[2]) or original(*data, **given)
+    )
     measure = Measure(metrics=("energy",), baselines=("ridge",), max_cells=17, all_cells=True, scale=False)
     run(replace(only_fm, measure=measure), 1)
     for how in seen:
-        assert (how["max_cells"], how["all_cells"], how["scale"]) == (17, True, False)
-        assert (how["metrics"], how["baselines"]) == (("energy",), ("ridge",))
+        assert (how.max_cells, how.all_cells, how.scale) == (17, True, False)
+        assert (how.metrics, how.baselines) == (("energy",), ("ridge",))
 
 
 def test_rows_without_a_model_are_those_of_the_same_measure(only_fm):
@@ -340,8 +342,8 @@ def test_rows_without_a_model_are_those_of_the_same_measure(only_fm):
     changed = replace(only_fm, measure=replace(only_fm.measure, max_cells=10))
     run(changed, 1)
     scores = changed.scores()
-    assert {"identity", "floor"} <= set(scores["row"])
-    assert set(scores[scores["row"] == "identity"]["n"]) == {10}
+    assert {"identity", "floor"} <= set(scores["predictor"])
+    assert set(scores[scores["predictor"] == "identity"]["n"]) == {10}
 
 
 def test_of_training_groups_only_marked_samples_are_scored(only_fm, tmp_path, monkeypatch):
@@ -354,7 +356,7 @@ def test_of_training_groups_only_marked_samples_are_scored(only_fm, tmp_path, mo
     (fold,) = folds_by_column(adata.obs, spec, "shown", validation=False)
     run(parts := replace(only_fm, data=(tmp_path / "parts.h5ad",), folds=(fold,)), 1)
     scores = parts.scores()
-    found = scores[scores["row"] == "fm"][["part", "sample"]].drop_duplicates()
+    found = scores[scores["predictor"] == "fm"][["part", "sample"]].drop_duplicates()
     assert set(found.itertuples(index=False, name=None)) == {
         ("train", "P2 | a"), ("test", "P4 | a"), ("test", "P4 | b"),
     }  # fmt: skip
@@ -368,7 +370,7 @@ def test_what_a_killed_comparison_left_is_no_job(only_fm):
     (only_fm.folder / "jobs" / ".other").mkdir()
     (only_fm.folder / "jobs" / ".other" / "job.json").write_text("{")
     run(only_fm, 1)
-    assert {"identity", "floor"} <= set(pd.read_csv(done / "scores.csv")["row"])
+    assert {"identity", "floor"} <= set(pd.read_csv(done / "scores.csv")["predictor"])
 
 
 @pytest.mark.parametrize(("file", "content"), [("job.json", "{"), ("job.json", "{}"), ("scores.csv", None)])
@@ -396,4 +398,4 @@ def test_an_arm_without_memory_leaves_the_others_running(study, monkeypatch):
     monkeypatch.setattr(jobs, "train", train)
     with pytest.raises(NumericalError, match="2 of 4 jobs failed.*Expected enough memory"):
         run(study, 1)
-    assert {"mfm", "identity"} <= set(study.scores()["row"])
+    assert {"mfm", "identity"} <= set(study.scores()["predictor"])
