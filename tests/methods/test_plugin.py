@@ -11,7 +11,9 @@ import torch
 
 import cellflow_cli as cf
 from cellflow_cli.catalog import Catalog
+from cellflow_cli.embedders import cover
 from cellflow_cli.methods import Method
+from cellflow_cli.rng import stream
 from tests.model.conftest import TINY, make_cohort, make_spec
 
 PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
@@ -35,7 +37,7 @@ def plugged_in(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("plugged_in")
 def test_a_method_of_another_package_goes_all_the_way(tmp_path):
     assert "shift" in Catalog("methods").names()
-    cohort, training = make_cohort(), cf.TrainingConfig(**{**vars(TINY), "steps": 150, "learning_rate": 3e-2})
+    cohort, training = make_cohort(n=200), cf.TrainingConfig(**{**vars(TINY), "steps": 150, "learning_rate": 3e-2})
     method = {"name": "shift", "width": 16}
     model = cf.train(cohort, make_spec(), method=method, training=training, device="cpu")
     assert isinstance(model.method, Method)
@@ -46,8 +48,9 @@ def test_a_method_of_another_package_goes_all_the_way(tmp_path):
     assert np.array_equal(predicted.X, model.predict(cohort).X)
     scores = cf.evaluate(predicted, cohort, cf.EvaluationConfig(metrics=("energy",), audit=False))
     means = {name: of["energy"].mean for name, of in scores.summary().predictors.items()}
-    # it is the mean shift, learned: as far from doing nothing, to the noise of a few steps
-    assert means["model"] < 0.2 * means["identity"]
+    # it is the mean shift, learned: as good as the baseline, to the noise of a few steps
+    assert means["model"] < 0.6 * means["identity"]
+    assert means["model"] == pytest.approx(means["mean-shift"], abs=0.1)
 
 
 @pytest.mark.usefixtures("plugged_in")
@@ -55,8 +58,10 @@ def test_its_cells_move_on_straight_lines(shape, pairs):
     method = Catalog("methods").build(Catalog("methods").choose("shift"), shape)
     method.fit_units(pairs, torch.ones(3))
     assert method.is_straight
-    conditioning = method.prepare(None, shape.encode([pairs[0].condition], pairs[0].source.covariates[None]))
-    x0 = pairs[0].source.cells
+    source = pairs[0].source
+    blocks = cover(source, 1, -1, stream(0))
+    conditioning = method.prepare(blocks, shape.encode([pairs[0].condition], source.covariates[None]))
+    x0 = source.cells
     with torch.no_grad():
         path = method.transport(x0, conditioning, (0.0, 0.5, 1.0)).cells
     assert torch.equal(path[0], x0)
