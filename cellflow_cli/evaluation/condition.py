@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from cellflow_cli.baselines import BaselineInput
+from cellflow_cli.baselines import BaselineRequest
 from cellflow_cli.errors import MetricError
 from cellflow_cli.evaluation.align import Aligned
 from cellflow_cli.evaluation.cells import Cells
@@ -120,7 +120,7 @@ def _baseline_cells(name: str, pair: Aligned, n: int, job: Job) -> Cells | str:
         return "no control cells of the sample in either file"
     sample = job.sample(pair)
     control = sample.control.take(n)
-    asked = BaselineInput(
+    asked = BaselineRequest(
         control=control.flow,
         sample=pair.name,
         condition=pair.condition,
