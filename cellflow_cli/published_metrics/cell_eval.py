@@ -11,7 +11,7 @@ from torch import Tensor
 from cellflow_cli.metrics import Comparison, Metric, MetricValue
 from cellflow_cli.metrics._correlation import pearson
 from cellflow_cli.published_metrics._definitions import Definitions
-from cellflow_cli.published_metrics._means import mean_difference
+from cellflow_cli.published_metrics._shared import mean_difference
 
 LEVEL = 0.05
 _NO_CONTROL = "no control cells to measure changes against"

@@ -9,7 +9,7 @@ from cellflow_cli.metrics._subsample import subsampled
 from cellflow_cli.metrics.mmd_rbf import mmd_rbf as our_mmd
 from cellflow_cli.ot.sinkhorn import entropic_cost
 from cellflow_cli.published_metrics._definitions import Definitions
-from cellflow_cli.published_metrics._means import determination, mean_difference
+from cellflow_cli.published_metrics._shared import determination, mean_difference, stopped_early
 
 
 def r_squared(comparison: Comparison) -> MetricValue:
@@ -102,10 +102,7 @@ def _divergence(comparison: Comparison, epsilon: float) -> MetricValue:
 
 def _solve(distances: Tensor, *, epsilon: float, symmetric: bool) -> tuple[float, str]:
     solution = entropic_cost(distances.square(), epsilon, symmetric)
-    stopped = (
-        f"the iteration was stopped after {solution.n_iter:,} steps, marginals {solution.residual:.1g} off"
-    )
-    return solution.cost, "" if solution.converged else stopped
+    return solution.cost, stopped_early(solution)
 
 
 ENTRY = Definitions(

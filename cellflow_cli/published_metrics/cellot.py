@@ -6,7 +6,7 @@ from cellflow_cli.metrics import Comparison, Metric, MetricValue
 from cellflow_cli.metrics._correlation import feature_correlations, pearson
 from cellflow_cli.metrics._kernels import kernel_sum
 from cellflow_cli.published_metrics._definitions import Definitions
-from cellflow_cli.published_metrics._means import mean_difference
+from cellflow_cli.published_metrics._shared import mean_difference
 
 GAMMAS = tuple(10 ** (1 - 4 * step / 49) for step in range(50))
 MAX_FEATURES = 1_000

@@ -6,7 +6,7 @@ from cellflow_cli.metrics._correlation import pearson
 from cellflow_cli.metrics._subsample import subsampled
 from cellflow_cli.ot.sinkhorn import entropic_cost
 from cellflow_cli.published_metrics._definitions import Definitions
-from cellflow_cli.published_metrics._means import determination, mean_difference
+from cellflow_cli.published_metrics._shared import determination, mean_difference, stopped_early
 
 
 def edistance(comparison: Comparison) -> MetricValue:
@@ -114,12 +114,7 @@ def wasserstein(comparison: Comparison) -> MetricValue:
     if epsilon <= 1e-12 * float(cost.max()):
         return MetricValue(float(cost.max()), "all pairs of cells are equally far apart")
     solution = entropic_cost(cost.T, epsilon)
-    stopped = (
-        f"the iteration was stopped after {solution.n_iter:,} steps, marginals {solution.residual:.1g} off"
-    )
-    return MetricValue(
-        solution.cost, "; ".join(filter(None, [of_cells, "" if solution.converged else stopped]))
-    )
+    return MetricValue(solution.cost, "; ".join(filter(None, [of_cells, stopped_early(solution)])))
 
 
 def _mean(comparison: Comparison, which: Distances) -> float:
