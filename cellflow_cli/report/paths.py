@@ -7,7 +7,7 @@ import numpy as np
 
 from cellflow_cli import rng
 from cellflow_cli.evaluation.align import Aligned, align
-from cellflow_cli.evaluation.floor import some
+from cellflow_cli.evaluation.floor import subsample
 from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.model import Model, paths, why_no_paths
 from cellflow_cli.prediction.file import PredictionFile
@@ -66,7 +66,7 @@ def read_flows(
 def _flow(
     one: Picture, pair: Aligned, plane: Plane, model: Model, file: PredictionFile, n: int, seed: int
 ) -> PopulationFlow:
-    kept = some(np.arange(len(pair.control)), n, rng.stream(seed, "report", pair.name, "paths"))
+    kept = subsample(np.arange(len(pair.control)), n, rng.stream(seed, "report", pair.name, "paths"))
     found = paths(model, file, pair, kept, TIMES)
     return PopulationFlow(
         title=one.title,

@@ -13,7 +13,7 @@ from cellflow_cli.data.blocks import dense
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import DataError
 from cellflow_cli.evaluation.align import Aligned, align
-from cellflow_cli.evaluation.floor import some
+from cellflow_cli.evaluation.floor import subsample
 from cellflow_cli.prediction.file import PredictionFile
 from cellflow_cli.report._moves import N_MARGINALS, Marginal, Move, Moves, marginal, moves
 from cellflow_cli.report._plane import Plane, fit_plane
@@ -162,7 +162,7 @@ class _Reader:
         return marginal(move.feature, *(cells[:, at] for cells in three))
 
     def _some(self, rows: Int[np.ndarray, " n"], *names: str) -> Int[np.ndarray, " k"]:
-        return some(rows, _READ, rng.stream(self._seed, "report", *names))
+        return subsample(rows, _READ, rng.stream(self._seed, "report", *names))
 
     def _of_prediction(self, rows: Int[np.ndarray, " n"]) -> _Read:
         genes = np.asarray(dense(self._predicted.X[rows]), dtype=np.float32)
