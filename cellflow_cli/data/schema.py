@@ -93,53 +93,82 @@ class DataSpec:
         ConfigError: If a setting makes no sense, or two contradict each other.
     """
 
-    treatment_key: str = field(metadata={"help": "Column of obs that says what was done to a cell."})
+    treatment_key: str = field(
+        metadata={"help": "Column of obs that says what was done to a cell.", "metavar": "COLUMN"}
+    )
     control: tuple[str, ...] = field(
-        metadata={"help": "Value(s) of the treatment column that mean untreated."}
+        metadata={"help": "Value(s) of the treatment column that mean untreated.", "metavar": "LABEL"}
     )
     sample_key: tuple[str, ...] = field(
-        metadata={"help": "Column(s) of obs that together identify a biological sample."}
+        metadata={"help": "Column(s) of obs that together identify a biological sample.", "metavar": "COLUMN"}
     )
     group_key: str | None = field(
         default=None,
         metadata={
-            "help": "Unit of holding out and validation, such as the patient; default: first sample key."
+            "help": "Unit of holding out and validation, such as the patient; default: first sample key.",
+            "metavar": "COLUMN",
         },
     )
     match_key: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "Sample key(s) on which treated cells find their controls; default: all."},
+        metadata={
+            "help": "Sample key(s) on which treated cells find their controls; default: all.",
+            "metavar": "COLUMN",
+        },
     )
     batch_key: str | None = field(
-        default=None, metadata={"help": "Technical replicate within a sample, for the noise floor."}
+        default=None,
+        metadata={"help": "Technical replicate within a sample, for the noise floor.", "metavar": "COLUMN"},
     )
-    dose_key: str | None = field(default=None, metadata={"help": "Column of obs with the numeric dose."})
-    dose_unit: str = field(default="µM", metadata={"help": "Unit of the doses, for labels."})
-    cell_type_key: str | None = field(default=None, metadata={"help": "Column of obs with the cell type."})
+    dose_key: str | None = field(
+        default=None, metadata={"help": "Column of obs with the numeric dose.", "metavar": "COLUMN"}
+    )
+    dose_unit: str = field(
+        default="µM", metadata={"help": "Unit of the doses, for labels.", "metavar": "UNIT"}
+    )
+    cell_type_key: str | None = field(
+        default=None, metadata={"help": "Column of obs with the cell type.", "metavar": "COLUMN"}
+    )
     covariate_key: tuple[str, ...] = field(
-        default=(), metadata={"help": "Categorical fact(s) of a sample that the model may be told."}
+        default=(),
+        metadata={"help": "Categorical fact(s) of a sample that the model may be told.", "metavar": "COLUMN"},
     )
     pairs_key: str | None = field(
         default=None,
         metadata={
             "help": "Integer column that couples control and treated cells of one sample, where known; cells "
-            "without a partner take part as without the column."
+            "without a partner take part as without the column.",
+            "metavar": "COLUMN",
         },
     )
     features: str = field(
-        default="X", metadata={"help": "Where the flow lives: X, layers/NAME, obsm/NAME or pca:K."}
+        default="X",
+        metadata={
+            "help": "Where the flow lives: X, layers/NAME, obsm/NAME or pca:K.",
+            "metavar": "X|layers/NAME|obsm/NAME|pca:K",
+        },
     )
     expression: str | None = field(
-        default=None, metadata={"help": "What X holds: counts, log1p or as-is; required with pca:K."}
+        default=None,
+        metadata={
+            "help": "What X holds: counts, log1p or as-is; required with pca:K.",
+            "metavar": "counts|log1p|as-is",
+        },
     )
     holdout: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "What training never sees: patient=P7,P9 or a fraction of the groups such as 0.2."},
+        metadata={
+            "help": "What training never sees: patient=P7,P9 or a fraction of the groups such as 0.2.",
+            "metavar": "COLUMN=VALUE,..|FRACTION",
+        },
     )
     split_key: str | None = field(
-        default=None, metadata={"help": "Column of obs with the values train, val and test."}
+        default=None,
+        metadata={"help": "Column of obs with the values train, val and test.", "metavar": "COLUMN"},
     )
-    min_cells: int = field(default=20, metadata={"help": "Fewest cells that make a population."})
+    min_cells: int = field(
+        default=20, metadata={"help": "Fewest cells that make a population.", "metavar": "N"}
+    )
     drop_small: bool = field(
         default=False, metadata={"help": "Go on without populations of fewer cells than the minimum."}
     )
