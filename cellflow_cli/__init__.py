@@ -11,11 +11,16 @@ Names are imported when they are first used, so that `import cellflow_cli` stays
 """
 
 import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import anndata
+    import torch
+
     from cellflow_cli._version import __version__
     from cellflow_cli.catalog import Choice
+    from cellflow_cli.config import RunConfig
     from cellflow_cli.data.read import read
     from cellflow_cli.data.schema import DataSpec
     from cellflow_cli.evaluation.evaluate import score as evaluate
@@ -23,24 +28,25 @@ if TYPE_CHECKING:
     from cellflow_cli.external.external_format import Conventions
     from cellflow_cli.external.read import adopt
     from cellflow_cli.flow.ode import SolverConfig
-    from cellflow_cli.model import Model, PredictionRequest, load, train
+    from cellflow_cli.model import Model, load
+    from cellflow_cli.prediction import PredictionRequest
     from cellflow_cli.training.loop import TrainingConfig
 
 _HOME = {
-    "Choice": ("catalog", "Choice"),
-    "Conventions": ("external.external_format", "Conventions"),
-    "DataSpec": ("data.schema", "DataSpec"),
-    "Model": ("model", "Model"),
-    "PredictionRequest": ("model", "PredictionRequest"),
-    "Scores": ("evaluation.result", "Scores"),
-    "SolverConfig": ("flow.ode", "SolverConfig"),
-    "TrainingConfig": ("training.loop", "TrainingConfig"),
-    "__version__": ("_version", "__version__"),
-    "adopt": ("external.read", "adopt"),
-    "evaluate": ("evaluation.evaluate", "score"),
-    "load": ("model", "load"),
-    "read": ("data.read", "read"),
-    "train": ("model", "train"),
+    "Choice": "catalog:Choice",
+    "Conventions": "external.external_format:Conventions",
+    "DataSpec": "data.schema:DataSpec",
+    "Model": "model:Model",
+    "PredictionRequest": "prediction:PredictionRequest",
+    "RunConfig": "config:RunConfig",
+    "Scores": "evaluation.result:Scores",
+    "SolverConfig": "flow.ode:SolverConfig",
+    "TrainingConfig": "training.loop:TrainingConfig",
+    "__version__": "_version:__version__",
+    "adopt": "external.read:adopt",
+    "evaluate": "evaluation.evaluate:score",
+    "load": "model:load",
+    "read": "data.read:read",
 }
 
 __all__ = [
@@ -49,6 +55,7 @@ __all__ = [
     "DataSpec",
     "Model",
     "PredictionRequest",
+    "RunConfig",
     "Scores",
     "SolverConfig",
     "TrainingConfig",
@@ -61,8 +68,50 @@ __all__ = [
 ]
 
 
+def train(
+    adata: "anndata.AnnData",
+    data: "DataSpec | RunConfig",
+    *,
+    method: "str | Mapping[str, Any] | Choice" = "mfm",
+    training: "TrainingConfig | None" = None,
+    seed: int = 0,
+    device: "str | torch.device" = "auto",
+    max_time_s: float | None = None,
+) -> "Model":
+    """Learn from the control and treated populations of many patients; see `cellflow_cli.model.train`.
+
+    Args:
+        adata: Reads what the data specification names; not modified.
+        data: What the columns mean and what is held out; or all settings of a run, and then `method`,
+            `training` and `seed` are those.
+        method: Catalog name, a table of settings such as `{"name": "mfm", "embedder": {"name": "mean"}}`, or
+            a `Choice` with a config of its own.
+        training: Steps, rates, validation.
+        seed: Of everything random.
+        device: `"auto"`, `"cpu"`, `"cuda"`, ...
+        max_time_s: Stop learning after this many seconds and keep the best so far.
+
+    Raises:
+        DataError, ConfigError: If data and settings do not fit.
+        NumericalError: If the loss is not finite.
+    """
+    from cellflow_cli.config import RunConfig, from_dict
+    from cellflow_cli.model import train
+    from cellflow_cli.training.loop import TrainingConfig
+
+    run = data
+    if not isinstance(run, RunConfig):
+        settings = {"data": data, "method": method, "training": training or TrainingConfig(), "seed": seed}
+        run = from_dict(settings)
+    return train(adata, run, device=device, max_time_s=max_time_s)
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _HOME[name]
+    module, attribute = _HOME[name].split(":")
     return getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,6 +19,7 @@ from cellflow_cli.errors import ConfigError, listed, nearest
 
 T = TypeVar("T", covariant=True)
 _ROOT = "cellflow_cli"
+T = TypeVar("T", covariant=True)
 _KIND = re.compile(r'^KIND = "(.+)"$', re.MULTILINE)
 
 
@@ -30,7 +31,8 @@ class Entry(Generic[T]):
 
     Attributes:
         config: Frozen dataclass with a default for every field.
-        build: Called as `build(config, shape) -> object` (see `types.ModelShape`).
+        build: Called as `build(config, shape) -> object` (see `types.ModelShape`); what it returns keeps to
+            the Protocol of the room, which `ENTRY: Entry[Method] = Entry(...)` has the type checker check.
     """
 
     config: type

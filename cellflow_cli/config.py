@@ -18,7 +18,6 @@ from typing import Any
 from cellflow_cli.catalog import Catalog, Choice
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, listed, nearest
-from cellflow_cli.flow.ode import SolverConfig
 from cellflow_cli.training.loop import TrainingConfig
 
 
@@ -34,7 +33,6 @@ class RunConfig:
     training: TrainingConfig = dataclasses.field(
         default_factory=TrainingConfig, metadata={"help": "The loop."}
     )
-    solver: SolverConfig = dataclasses.field(default_factory=SolverConfig, metadata={"help": "Integration."})
     seed: int = dataclasses.field(default=0, metadata={"help": "Seed of everything random."})
 
 

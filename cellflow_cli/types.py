@@ -1,4 +1,4 @@
-"""The nouns that cross rooms: condition, population, pair of populations, training batch.
+"""The nouns that cross rooms: condition, population, pair of populations, batch, transported cells.
 
 n, m, d, b are cells, target or context cells, features, populations per batch; v and q the
 widths of sample covariates and of per-cell node features (either may be zero).
@@ -6,11 +6,11 @@ widths of sample covariates and of per-cell node features (either may be zero).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 
@@ -32,9 +32,62 @@ class Condition:
         return self.treatment if self.dose is None else f"{self.treatment} {self.dose:g}"
 
 
+class Moments(NamedTuple):
+    """Mean and variance (with n) of each feature over the cells of a population, float64, each shape [d]."""
+
+    mean: Float64[Tensor, " d"]
+    variance: Float64[Tensor, " d"]
+
+
+class StoredPopulation(Protocol):
+    """A population whose cells are fetched when they are needed, from memory or from disk.
+
+    Training asks for no more than this: how many cells there are, some of them by number, and their
+    moments. `Population` keeps its cells in memory.
+    """
+
+    @property
+    def sample(self) -> tuple[str, ...]:
+        """Values of the sample keys, in their order."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """Unit of holding out (usually the patient)."""
+        ...
+
+    @property
+    def condition(self) -> Condition | None:
+        """What was done, or None for controls."""
+        ...
+
+    @property
+    def covariates(self) -> Float[Tensor, " v"]:
+        """Covariates of the sample (one-hot), shape [v]."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Sample values joined for people."""
+        ...
+
+    @property
+    def n_cells(self) -> int:
+        """How many cells there are."""
+        ...
+
+    def draw(self, rows: Int[Tensor, " k"] | None = None) -> "Population":
+        """The cells of some rows, in their order, on the device of training; None: all of them."""
+        ...
+
+    def moments(self) -> Moments:
+        """Mean and variance of each feature over all cells."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """Cells that share a sample and a treatment: a draw from one distribution.
+    """Cells that share a sample and a treatment: a draw from one distribution, in memory.
 
     Attributes:
         sample: Values of the sample keys, in their order.
@@ -42,7 +95,7 @@ class Population:
         cells: Cells in the feature space of the flow, float32, shape [n, d].
         condition: What was done, or None for controls.
         node_features: Facts of each cell beside its features (one-hot cell type), shape [n, q].
-        covariates: Facts of the sample that the model is told (one-hot), shape [v].
+        covariates: Covariates of the sample that the model is conditioned on (one-hot), shape [v].
     """
 
     sample: tuple[str, ...]
@@ -52,10 +105,32 @@ class Population:
     node_features: Float[Tensor, "n q"] = field(default_factory=lambda: torch.zeros(0, 0))
     covariates: Float[Tensor, " v"] = field(default_factory=lambda: torch.zeros(0))
 
+    def __post_init__(self) -> None:
+        if not len(self.node_features):
+            object.__setattr__(self, "node_features", self.cells.new_zeros(len(self.cells), 0))
+
     @property
     def name(self) -> str:
         """Sample values joined for people, such as `"P7 | PDOF"`."""
         return " | ".join(self.sample)
+
+    @property
+    def n_cells(self) -> int:
+        """How many cells there are."""
+        return len(self.cells)
+
+    def draw(self, rows: Int[Tensor, " k"] | None = None) -> "Population":
+        """The cells of some rows, in their order; None: the population itself."""
+        if rows is None:
+            return self
+        rows = rows.to(self.cells.device)
+        return replace(self, cells=self.cells[rows], node_features=self.node_features[rows])
+
+    def moments(self) -> Moments:
+        """Mean and variance of each feature over all cells."""
+        cells = self.cells.double()
+        mean = cells.mean(0)
+        return Moments(mean, (cells - mean).square().mean(0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +144,8 @@ class PopulationPair:
             cells that are in none of them belong to the populations all the same.
     """
 
-    source: Population
-    target: Population
+    source: StoredPopulation
+    target: StoredPopulation
     pairs: tuple[Int[Tensor, " k"], Int[Tensor, " k"]] | None = None
 
     @property
@@ -100,6 +175,10 @@ class ModelShape:
     samples: tuple[str, ...] = ()
     n_covariates: int = 0
     n_node_features: int = 0
+
+    def label_of(self, sample: str) -> int:
+        """Code of a sample by its name if it was trained on, else -1."""
+        return self.samples.index(sample) if sample in self.samples else -1
 
     def encode(self, conditions: Sequence[Condition], covariates: Float[Tensor, "b v"]) -> "ConditionBatch":
         """Conditions as tensors on the device of the covariates.
@@ -170,12 +249,30 @@ class Batch(NamedTuple):
 
 
 class Transported(NamedTuple):
-    """Cells after transport.
+    """Cells after transport, at one or several flow times.
 
     Attributes:
-        cells: Shape [n, d], dtype of the cells that came in.
-        n_evaluations: Evaluations of the velocity field (of the map's gradient for static maps).
+        cells: Where the cells are at each of k times, shape [k, n, d], dtype of the cells that came in.
+        n_evaluations: Evaluations of the velocity field (of the map, for static maps).
     """
 
-    cells: Float[Tensor, "n d"]
+    cells: Float[Tensor, "k n d"]
     n_evaluations: int
+
+    @property
+    def end(self) -> Float[Tensor, "n d"]:
+        """Where the cells are at the last time, shape [n, d]."""
+        return self.cells[-1]
+
+    @classmethod
+    def concatenated(cls, parts: Sequence["Transported"]) -> "Transported":
+        """Chunks of one population one after another; of counts the largest chunk's.
+
+        Args:
+            parts: One or more, with the same times. Tensors have the cells in their second dimension.
+        """
+        columns: list[Any] = [
+            torch.cat(values, dim=1) if isinstance(values[0], Tensor) else max(values)
+            for values in zip(*parts, strict=True)
+        ]
+        return cls(*columns)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellflow_cli.baselines._types import TypeMeans, type_means
-from cellflow_cli.types import Condition, Population, PopulationPair
+from cellflow_cli.types import Condition, PopulationPair, StoredPopulation
 
 _FORMAT = 1
 
@@ -187,7 +187,7 @@ def summarise(
     """
     if not pairs:
         raise ValueError("no pairs to summarise")
-    controls: list[Population] = []
+    controls: list[StoredPopulation] = []
     source: list[int] = []
     for pair in pairs:
         known = (i for i, control in enumerate(controls) if _same(control, pair.source))
@@ -195,7 +195,7 @@ def summarise(
         if position == len(controls):
             controls.append(pair.source)
         source.append(position)
-    populations = [*controls, *(pair.target for pair in pairs)]
+    populations = [population.draw() for population in (*controls, *(pair.target for pair in pairs))]
     cells = [population.cells.detach().cpu() for population in populations]
     rows = [_some_rows(len(c), n_cells, rng) for c in cells]
     hot = [population.node_features.detach().cpu() for population in populations] if cell_types else []
@@ -217,8 +217,10 @@ def summarise(
     )
 
 
-def _same(a: Population, b: Population) -> bool:
-    return a is b or (a.sample == b.sample and a.group == b.group and torch.equal(a.cells, b.cells))
+def _same(a: StoredPopulation, b: StoredPopulation) -> bool:
+    if a is b:
+        return True
+    return a.sample == b.sample and a.group == b.group and torch.equal(a.draw().cells, b.draw().cells)
 
 
 def _some_rows(n: int, n_cells: int, rng: torch.Generator) -> Int[Tensor, " k"]:

@@ -97,8 +97,8 @@ def evaluate(
     from cellflow_cli.evaluation.evaluate import score
     from cellflow_cli.evaluation.result import check_report
     from cellflow_cli.external.external_format import is_foreign
-    from cellflow_cli.model import Ablation
-    from cellflow_cli.prediction.provenance import read_provenance
+    from cellflow_cli.model import ContextAblation
+    from cellflow_cli.prediction.file import PredictionFile
     from cellflow_cli.report.page import FILES
 
     if ablation and model is None:
@@ -114,14 +114,18 @@ def evaluate(
             raise ConfigError("Expected a prediction of `cellflow predict` with `--ablation`, found another.")
         prediction, measured = other.adopted(prediction, truth, model, options, seed)
     else:
-        provenance = read_provenance(prediction)
+        provenance = PredictionFile.read(prediction)
         other.refuse(options, provenance.spec)
         trained = _trained(model, provenance.facts.get("model_id"), device) if model else None
         measured = read([truth], features=provenance.spec.features)
     stored: dict[str, Any] = (
         {"transform": trained.transform, "summaries": trained.summaries} if trained else {}
     )
-    further = Ablation(trained, prediction).rows if trained and ablation is not False else None
+    further = (
+        ContextAblation(trained, PredictionFile.read(prediction)).predictions
+        if trained and ablation is not False
+        else None
+    )
     with console.progress("Scoring") as on_progress:
         scores = score(
             prediction, measured, **stored, metrics=asked, definitions=others, max_cells=max_cells,

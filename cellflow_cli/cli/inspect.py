@@ -45,7 +45,6 @@ def describe(model: "Model") -> dict[str, Any]:
         "validated_on": list(model.split.val),
         "held_out": list(model.split.test),
         "cell_types": list(model.vocabulary.cell_types),
-        "solver": to_dict(model.config.solver),
         "training": to_dict(model.config.training),
         **{name: value for name, value in run.items() if name != "model_id"},
     }

@@ -110,7 +110,8 @@ def predict(
     """
     from cellflow_cli.data.read import file_hashes, read, read_obs, rename_columns
     from cellflow_cli.files import check_writable
-    from cellflow_cli.model import PredictionRequest, load, prediction, write_prediction
+    from cellflow_cli.model import load
+    from cellflow_cli.prediction import PredictionRequest, plan_prediction, write_prediction
 
     _check_output(output, [*data, *([like] if like else [])])
     check_writable(output, force=force)
@@ -136,7 +137,7 @@ def predict(
         "command": " ".join(["cellflow", *sys.argv[1:]]),
         "input_hashes": json.dumps(file_hashes(data)),
     }
-    planned = prediction(trained, adata, request, facts)
+    planned = plan_prediction(trained, adata, request, facts)
     names = [task.control.name for task in planned.tasks]
     conditions = sorted({condition.label for task in planned.tasks for condition in task.conditions})
     console.say(
@@ -146,10 +147,9 @@ def predict(
     for remark in planned.warnings:
         console.say(f"Warning: {remark}", style="yellow")
     with console.progress("Rows") as on_rows:
-        write_prediction(planned, output, force=force, on_rows=on_rows)
-    if planned.n_clipped:
-        share = planned.n_clipped / max(1, planned.n_values)
-        console.say(f"Set to zero because below it: {share:.1%} of predicted values")
+        counts = write_prediction(planned, output, force=force, on_rows=on_rows)
+    if counts.n_clipped:
+        console.say(f"Set to zero because below it: {counts.fraction_clipped:.1%} of predicted values")
     console.say(f"{planned.n_rows:,} rows in {output}")
     if as_json:
         console.emit_json(
@@ -158,7 +158,7 @@ def predict(
                 "rows": planned.n_rows,
                 "samples": names,
                 "conditions": conditions,
-                "warnings": planned.warnings,
+                "warnings": list(planned.warnings),
             }
         )
 

@@ -122,11 +122,8 @@ def train(
     with _progress() as report:
         model = train(
             adata,
-            run.data,
-            method=run.method,
-            training=run.training,
-            solver=run.solver,
-            seed=run.seed,
+            run,
+            plan=planned,
             device=where,
             max_time_s=limit,
             report=report,

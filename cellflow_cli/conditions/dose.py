@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cellflow_cli.catalog import Entry
+from cellflow_cli.conditions._encoder import Encoder
 from cellflow_cli.types import ConditionBatch, ModelShape
 
 
@@ -65,4 +66,4 @@ def _log_scale(doses: tuple[float, ...]) -> tuple[float, float, float]:
     return float(logs.mean()), max(float(logs.std(correction=0)), 0.5), floor
 
 
-ENTRY = Entry(DoseConfig, Dose)
+ENTRY: Entry[Encoder] = Entry(DoseConfig, Dose)

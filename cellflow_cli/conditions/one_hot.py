@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cellflow_cli.catalog import Entry
+from cellflow_cli.conditions._encoder import Encoder
 from cellflow_cli.types import ConditionBatch, ModelShape
 
 
@@ -34,4 +35,4 @@ class OneHot(nn.Module):
         return torch.cat([hot, condition.covariates], dim=-1)
 
 
-ENTRY = Entry(OneHotConfig, OneHot)
+ENTRY: Entry[Encoder] = Entry(OneHotConfig, OneHot)

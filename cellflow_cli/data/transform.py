@@ -122,6 +122,10 @@ class FeatureTransform:
         """Where a prediction keeps the features of the flow; None where they are the expression itself."""
         return "X_pca" if self.kind == "pca" else None
 
+    def varm(self) -> dict[str, np.ndarray]:
+        """Axes of the flow space for `varm` of a prediction, each shape [g, d]; none for plain values."""
+        return {"PCs": self.components.astype(np.float32)} if self.kind == "pca" else {}
+
     def invert(self, cells: np.ndarray) -> tuple[np.ndarray, int]:
         """Flow space back to expression space.
 

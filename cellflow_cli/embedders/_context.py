@@ -16,10 +16,10 @@ _MAX_NUMBERS = 2**24  # 64 MB in float32
 
 @runtime_checkable
 class Context(Protocol):
-    """A population as the field sees it: something that can be asked at a point and a time."""
+    """A population as the field sees it: something that can be queried at a point and a time."""
 
     def query(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"]) -> Float[Tensor, "b #n e"]:
-        """What the population says at each point: shape [b, n, e], or [b, 1, e] if the same at all."""
+        """Context at each point: shape [b, n, e], or [b, 1, e] if it is the same at all of them."""
         ...
 
     def merged(self) -> "Context":
@@ -47,7 +47,7 @@ class PooledContext:
 
 
 def check_width(embedding: int, *, or_none: bool) -> None:
-    """Whether a vector that goes through a layer norm can say anything.
+    """Whether a vector that goes through a layer norm can carry information.
 
     Args:
         embedding: Its width.
@@ -64,16 +64,16 @@ def check_width(embedding: int, *, or_none: bool) -> None:
     )
 
 
-def check_cells(fewest: int, reference: int) -> None:
+def check_cells(minimum: int, reference: int) -> None:
     """Whether a number of cells can be drawn.
 
     Raises:
         ConfigError: If it may be none.
     """
-    if min(fewest, reference) < 1:
+    if min(minimum, reference) < 1:
         raise ConfigError(
             "Expected method.embedder.reference_cells and min_cells of at least 1, found "
-            f"{reference} and {fewest}."
+            f"{reference} and {minimum}."
         )
 
 
@@ -98,15 +98,15 @@ def blockwise(
     return torch.cat([query(points, times) for points, times in parts], dim=1)
 
 
-def thinned(population: PopulationBatch, fewest: int) -> PopulationBatch:
-    """The first k cells of each subsample, k drawn between `fewest` and all of them.
+def thinned(population: PopulationBatch, minimum: int) -> PopulationBatch:
+    """The first k cells of each subsample, k drawn between `minimum` and all of them.
 
     The draw is torch's global one, which the training loop scopes. Subsamples come in random
     order, so the first are a random choice; a context that has met populations of many sizes in
     training does not depend on the size it meets later.
     """
     m = population.cells.shape[1]
-    k = int(torch.randint(min(fewest, m), m + 1, ()))
+    k = int(torch.randint(min(minimum, m), m + 1, ()))
     return population._replace(
         cells=population.cells[:, :k],
         mask=population.mask[:, :k],

@@ -13,15 +13,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellflow_cli.types import Population, PopulationBatch
+from cellflow_cli.types import Population, PopulationBatch, StoredPopulation
 
 
 def draw(
-    populations: Sequence[Population],
+    populations: Sequence[StoredPopulation],
     size: int,
     labels: Sequence[int],
     rng: torch.Generator,
-    without: Sequence[Int[Tensor, " _k"]] | None = None,
+    excluded: Sequence[Int[Tensor, " _k"]] | None = None,
 ) -> PopulationBatch:
     """One random subsample of each population, without replacement, padded to the largest.
 
@@ -30,16 +30,16 @@ def draw(
         size: m, cells per subsample.
         labels: Code of each population's sample, -1 where it was never trained on.
         rng: Drawn from once per population.
-        without: Rows of each population to leave out, wherever that leaves at least half of the cells
+        excluded: Rows of each population to leave out, wherever that leaves at least half of the cells
             that the subsample would have.
     """
-    rows = [torch.randperm(len(p.cells), generator=rng) for p in populations]
-    if without is not None:
-        rows = [_without(order, taken, size) for order, taken in zip(rows, without, strict=True)]
-    return _stack(populations, [order[:size] for order in rows], labels)
+    rows = [torch.randperm(p.n_cells, generator=rng) for p in populations]
+    if excluded is not None:
+        rows = [_excluding(order, taken, size) for order, taken in zip(rows, excluded, strict=True)]
+    return _stack([p.draw(order[:size]) for p, order in zip(populations, rows, strict=True)], labels)
 
 
-def _without(order: Int[Tensor, " n"], taken: Int[Tensor, " _k"], size: int) -> Int[Tensor, " _m"]:
+def _excluding(order: Int[Tensor, " n"], taken: Int[Tensor, " _k"], size: int) -> Int[Tensor, " _m"]:
     others = order[~torch.isin(order, taken)]
     return others if 2 * len(others) >= min(size, len(order)) else order
 
@@ -56,15 +56,15 @@ def cover(
         size: m, cells per subsample.
         label: Code of the sample, -1 where it was never trained on.
         rng: Decides which cells share a subsample.
-        at_most: Most subsamples; a population above `at_most * size` cells is thinned.
+        at_most: Maximum number of subsamples; a population above `at_most * size` cells is thinned.
     """
     n, order = len(population.cells), _shuffled(population, rng)
     if n <= size:
-        return _stack([population], [order], [label])
+        return _stack([population.draw(order)], [label])
     count = min(math.ceil(n / size), at_most)
     starts = torch.linspace(0, min(n, count * size) - size, count).round().long()
-    rows = [order[start : start + size] for start in starts.tolist()]
-    return _stack([population] * count, rows, [label] * count)
+    subsamples = [population.draw(order[start : start + size]) for start in starts.tolist()]
+    return _stack(subsamples, [label] * count)
 
 
 def one_of_each(
@@ -78,15 +78,15 @@ def one_of_each(
         label: Code of the sample, -1 where it was never trained on.
         rng: Decides which cells are taken.
     """
-    rows = [_shuffled(population, rng)[:size] for population in populations]
-    return _stack(populations, rows, [label] * len(populations))
+    subsamples = [population.draw(_shuffled(population, rng)[:size]) for population in populations]
+    return _stack(subsamples, [label] * len(populations))
 
 
 def _shuffled(population: Population, rng: torch.Generator) -> Int[Tensor, " n"]:
-    known = population.cells
+    values = population.cells
     if population.node_features.shape[-1]:  # cells may agree in all features and differ in these
-        known = torch.cat([known, population.node_features.to(known)], dim=-1)
-    return canonical_order(known)[torch.randperm(len(known), generator=rng)]
+        values = torch.cat([values, population.node_features.to(values)], dim=-1)
+    return canonical_order(values)[torch.randperm(len(values), generator=rng)]
 
 
 def canonical_order(cells: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
@@ -95,21 +95,18 @@ def canonical_order(cells: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
     return torch.from_numpy(np.lexsort(values.T[::-1]))
 
 
-def _stack(
-    populations: Sequence[Population], rows: Sequence[Int[Tensor, " _k"]], labels: Sequence[int]
-) -> PopulationBatch:
-    first = populations[0].cells
-    b, d, q = len(populations), first.shape[1], populations[0].node_features.shape[-1]
-    size = max(map(len, rows))
+def _stack(subsamples: Sequence[Population], labels: Sequence[int]) -> PopulationBatch:
+    """Subsamples side by side, padded to the largest."""
+    first = subsamples[0].cells
+    b, d, q = len(subsamples), first.shape[1], subsamples[0].node_features.shape[-1]
+    size = max(part.n_cells for part in subsamples)
     cells = first.new_zeros(b, size, d)
     node_features = first.new_zeros(b, size, q)
     mask = torch.zeros(b, size, dtype=torch.bool, device=first.device)
-    for i, (population, index) in enumerate(zip(populations, rows, strict=True)):
-        k = len(index)
-        index = index.to(first.device)
-        cells[i, :k] = population.cells[index]
+    for i, part in enumerate(subsamples):
+        k = part.n_cells
+        cells[i, :k] = part.cells
         mask[i, :k] = True
-        if q:
-            node_features[i, :k] = population.node_features[index]
+        node_features[i, :k] = part.node_features
     label = torch.tensor(labels, dtype=torch.int64, device=first.device)
     return PopulationBatch(cells, mask, node_features, label)

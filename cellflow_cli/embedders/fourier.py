@@ -1,4 +1,4 @@
-"""Characteristic function of the population at random frequencies, seen from the point that asks."""
+"""Characteristic function of the population at random frequencies, relative to the query point."""
 
 import math
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from cellflow_cli.embedders._context import (
     mean_and_spread,
     thinned,
 )
+from cellflow_cli.embedders._embedder import MAX_SUBSAMPLES, ContextNeeds, Embedder
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
 
@@ -35,12 +36,13 @@ class FourierConfig:
     frequencies: int = field(default=48, metadata={"help": "Frequencies drawn for each bandwidth."})
     pointwise: bool = field(
         default=True,
-        metadata={"help": "Whether the field sees it from the point that asks; else the same at all points."},
+        metadata={"help": "Evaluate it relative to each query point; if not, one vector for all points."},
     )
     embedding: int = field(default=8, metadata={"help": "Width of the vector beside it; 0: none."})
-    reference_cells: int = field(default=1024, metadata={"help": "Cells of the population seen per step."})
+    reference_cells: int = field(default=1024, metadata={"help": "Cells of the population per step."})
     min_cells: int = field(
-        default=128, metadata={"help": "Fewest of them; the number is drawn anew per step."}
+        default=128,
+        metadata={"help": "Minimum subsample size; drawn up to `reference_cells` per step."},
     )
 
     def __post_init__(self) -> None:
@@ -88,14 +90,14 @@ class FourierContext:
 
 
 class Fourier(nn.Module):
-    """The population as its characteristic function, seen from the point that asks.
+    """The population as its characteristic function, relative to the query point.
 
-    phi(w) = E exp(i w . s);   the field is told Re and Im of exp(i w . x) conj(phi(w)) for each frequency w
+    phi(w) = E exp(i w . s);   the field is given Re and Im of exp(i w . x) conj(phi(w)) for each frequency w
 
     The frequencies are drawn from N(0, I / (d h^2)) for each bandwidth h and learned further. Over many of
     them the real part averages to the Gaussian kernel density of the population at x with bandwidth
     h sqrt(d), and the other combinations that a network can take to its derivatives and to narrower
-    kernels: what `kernel` and `set-attention` tell, yet from one vector of fixed size, whose cost does not
+    kernels: what `kernel` and `set-attention` give, yet from one vector of fixed size, whose cost does not
     grow with the number of cells. A small vector beside it, LayerNorm(W [mean, std, phi]), says what the
     population is like wherever it is queried. With `pointwise` false the field is given phi and that vector,
     the same at all points: one pooled vector, from which it has to work out the shape by itself.
@@ -112,17 +114,19 @@ class Fourier(nn.Module):
         super().__init__()
         d, n = shape.n_features, config.frequencies
         n_in = d + shape.n_node_features
-        self.reference_cells, self.min_cells = config.reference_cells, config.min_cells
+        n_cells = config.reference_cells
+        self.needs = ContextNeeds(cells=n_cells, max_cells=MAX_SUBSAMPLES * n_cells)
+        self.min_cells = config.min_cells
         self.pointwise = config.pointwise
         drawn = [torch.randn(d, n) / (h * math.sqrt(d)) for h in config.bandwidths]
         self.frequencies = nn.Parameter(torch.cat(drawn, dim=-1))
-        n_told = 2 * self.frequencies.shape[-1]
+        n_waves = 2 * self.frequencies.shape[-1]
         self.pool = (
-            nn.Sequential(nn.Linear(2 * n_in + n_told, config.embedding), nn.LayerNorm(config.embedding))
+            nn.Sequential(nn.Linear(2 * n_in + n_waves, config.embedding), nn.LayerNorm(config.embedding))
             if config.embedding
             else None
         )
-        self.width = n_told + config.embedding
+        self.width = n_waves + config.embedding
 
     def forward(self, population: PopulationBatch) -> FourierContext | PooledContext:
         """A context of b subsamples; in training of a random number of their cells."""
@@ -141,4 +145,4 @@ class Fourier(nn.Module):
         return FourierContext(cosine, sine, self.frequencies, pooled)
 
 
-ENTRY = Entry(FourierConfig, Fourier)
+ENTRY: Entry[Embedder] = Entry(FourierConfig, Fourier)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cellflow_cli.catalog import Entry
 from cellflow_cli.embedders._context import blockwise, thinned
+from cellflow_cli.embedders._embedder import ContextNeeds, Embedder
 from cellflow_cli.embedders._moments import Moments
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
@@ -15,18 +16,19 @@ from cellflow_cli.types import ModelShape, PopulationBatch
 
 @dataclass(frozen=True, kw_only=True)
 class KernelConfig:
-    """Bandwidths and how many cells are asked."""
+    """Bandwidths and how many cells the density is made of."""
 
     bandwidths: tuple[float, ...] = field(
         default=(0.06, 0.12, 0.25, 0.5, 1.0), metadata={"help": "Bandwidths, in network units."}
     )
-    reference_cells: int = field(default=1024, metadata={"help": "Cells of the population asked per step."})
+    reference_cells: int = field(default=1024, metadata={"help": "Cells of the population per step."})
     min_cells: int = field(
-        default=256, metadata={"help": "Fewest of them; the number is drawn anew per step."}
+        default=256,
+        metadata={"help": "Minimum subsample size; drawn up to `reference_cells` per step."},
     )
     max_cells: int = field(
         default=4096,
-        metadata={"help": "Most cells asked in prediction, whose cost grows with them and with the cells."},
+        metadata={"help": "Maximum context cells at prediction (cost: context cells x predicted cells)."},
     )
 
     def __post_init__(self) -> None:
@@ -41,7 +43,7 @@ class KernelConfig:
 
 @dataclass(frozen=True)
 class KernelContext:
-    """Control cells that can be asked for their density around a point.
+    """Control cells that can be queried for their density around a point.
 
     Attributes:
         cells: Network units, shape [b, m, d].
@@ -66,20 +68,20 @@ class KernelContext:
     def _query(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"]) -> Float[Tensor, "b n e"]:
         squared = torch.cdist(x, self.cells).square().masked_fill(~self.mask.unsqueeze(1), torch.inf)
         nearest = squared.amin(-1, keepdim=True)
-        further = nearest - squared
+        gap = nearest - squared
         n_cells = self.mask.sum(-1).clamp(min=1).to(x.dtype).log()[:, None, None]
         moments = Moments(self.cells.shape[-1])
-        asked = moments.of(self.cells)
-        found = []
+        products = moments.of(self.cells)
+        features = []
         for h in self.bandwidths:
             # exp of less than -60 adds nothing, and denormal numbers are several times slower
-            weights = (further / (2 * h * h)).clamp(min=-60.0).exp()
+            weights = (gap / (2 * h * h)).clamp(min=-60.0).exp()
             total = weights.sum(-1, keepdim=True)
-            mean, covariance = moments.split(torch.bmm(weights, asked) / total)
+            mean, covariance = moments.split(torch.bmm(weights, products) / total)
             density = total.log() - nearest / (2 * h * h) - n_cells
-            found += [(mean - x) / h, covariance / (h * h) - moments.identity.to(x)]
-            found.append(-torch.log1p(nn.functional.relu(-density)))
-        return torch.cat(found, dim=-1)
+            features += [(mean - x) / h, covariance / (h * h) - moments.identity.to(x)]
+            features.append(-torch.log1p(nn.functional.relu(-density)))
+        return torch.cat(features, dim=-1)
 
     def merged(self) -> "KernelContext":
         """All cells of the subsamples as one population."""
@@ -90,7 +92,7 @@ class Kernel(nn.Module):
     """The population as kernel features around (x, t); for few dimensions, where distances mean something.
 
     The best velocity at a point depends on how the density changes there, which a pooled vector cannot
-    tell. For the kernel density p_h, with mean m and covariance C of the cells under its weights,
+    give. For the kernel density p_h, with mean m and covariance C of the cells under its weights,
 
         grad log p_h(x) = (m - x) / h^2          Hess log p_h(x) = (C / h^2 - I) / h^2
 
@@ -103,13 +105,10 @@ class Kernel(nn.Module):
 
     bandwidths: Tensor
 
-    local = True
-    """The context is queried at points, so training keeps the cells that flow out of it."""
-
     def __init__(self, config: KernelConfig, shape: ModelShape) -> None:
         super().__init__()
-        self.reference_cells = config.reference_cells
-        self.min_cells, self.max_cells = config.min_cells, config.max_cells
+        self.needs = ContextNeeds(cells=config.reference_cells, max_cells=config.max_cells, disjoint=True)
+        self.min_cells = config.min_cells
         self.width = len(config.bandwidths) * (Moments(shape.n_features).width + 1)
         self.register_buffer("bandwidths", torch.tensor(config.bandwidths))
 
@@ -119,4 +118,4 @@ class Kernel(nn.Module):
         return KernelContext(cells, mask, self.bandwidths.to(cells.dtype))
 
 
-ENTRY = Entry(KernelConfig, Kernel)
+ENTRY: Entry[Embedder] = Entry(KernelConfig, Kernel)

@@ -6,6 +6,7 @@ from torch import nn
 
 from cellflow_cli.catalog import Entry
 from cellflow_cli.embedders._context import PooledContext, check_cells, check_width, mean_and_spread, thinned
+from cellflow_cli.embedders._embedder import MAX_SUBSAMPLES, ContextNeeds, Embedder
 from cellflow_cli.embedders._graph import GraphEncoder
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
@@ -19,7 +20,7 @@ class KnnGraphConfig:
     reference_cells: int = field(default=256, metadata={"help": "Cells per subsample that is embedded."})
     min_cells: int | None = field(
         default=None,
-        metadata={"help": "Fewest of them, the number is drawn anew per step; left out: always all."},
+        metadata={"help": "Minimum subsample size, drawn up to `reference_cells` per step; left out: all."},
     )
     width: int = field(default=32, metadata={"help": "Units per graph layer."})
     n_layers: int = field(default=2, metadata={"help": "Graph layers, a nonlinearity after each."})
@@ -47,8 +48,8 @@ class KnnGraph(nn.Module):
     phi = LayerNorm(W [mean h, std h]),  h = [h_0, ..., h_L]
 
     Mean and standard deviation are over the cells of the population; keeping h_0 lets the network
-    read the plain mean and spread of every feature. With an `embedding` of 0 mean and spread are told as
-    they are, without W and the norm.
+    read the plain mean and spread of every feature. With an `embedding` of 0 mean and spread are the
+    context as they are, without W and the norm.
 
     Args:
         config: Sizes.
@@ -63,8 +64,9 @@ class KnnGraph(nn.Module):
     def __init__(self, config: KnnGraphConfig, shape: ModelShape) -> None:
         super().__init__()
         n_in = shape.n_features + shape.n_node_features
-        self.reference_cells = config.reference_cells
-        self.min_cells = config.min_cells or config.reference_cells
+        n_cells = config.reference_cells
+        self.needs = ContextNeeds(cells=n_cells, max_cells=MAX_SUBSAMPLES * n_cells)
+        self.min_cells = config.min_cells or n_cells
         self.encoder = GraphEncoder(n_in, config.width, config.n_layers, config.k, config.reference_cells)
         n_pooled = 2 * self.encoder.width
         self.width = config.embedding or n_pooled
@@ -80,4 +82,4 @@ class KnnGraph(nn.Module):
         return PooledContext(self.out(mean_and_spread(self.encoder(population), population.mask)))
 
 
-ENTRY = Entry(KnnGraphConfig, KnnGraph)
+ENTRY: Entry[Embedder] = Entry(KnnGraphConfig, KnnGraph)

@@ -6,6 +6,7 @@ from torch import nn
 
 from cellflow_cli.catalog import Entry
 from cellflow_cli.embedders._context import PooledContext
+from cellflow_cli.embedders._embedder import ContextNeeds, Embedder
 from cellflow_cli.types import ModelShape, PopulationBatch
 
 
@@ -26,7 +27,7 @@ class Label(nn.Module):
     trained.
     """
 
-    reference_cells = 0
+    needs = ContextNeeds(label=True)
 
     def __init__(self, config: LabelConfig, shape: ModelShape) -> None:
         super().__init__()
@@ -39,4 +40,4 @@ class Label(nn.Module):
         return PooledContext((hot * known).to(population.cells.dtype))
 
 
-ENTRY = Entry(LabelConfig, Label)
+ENTRY: Entry[Embedder] = Entry(LabelConfig, Label)

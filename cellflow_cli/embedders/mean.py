@@ -7,6 +7,7 @@ from torch import nn
 
 from cellflow_cli.catalog import Entry
 from cellflow_cli.embedders._context import PooledContext, check_cells, check_width, mean_and_spread, thinned
+from cellflow_cli.embedders._embedder import MAX_SUBSAMPLES, ContextNeeds, Embedder
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.types import ModelShape, PopulationBatch
 
@@ -18,7 +19,7 @@ class MeanConfig:
     reference_cells: int = field(default=256, metadata={"help": "Cells per subsample that is embedded."})
     min_cells: int | None = field(
         default=None,
-        metadata={"help": "Fewest of them, the number is drawn anew per step; left out: always all."},
+        metadata={"help": "Minimum subsample size, drawn up to `reference_cells` per step; left out: all."},
     )
     width: int = field(default=64, metadata={"help": "Units per layer."})
     embedding: int = field(
@@ -35,8 +36,8 @@ class MeanConfig:
 class Mean(nn.Module):
     """phi(p0) = LayerNorm(g([mean h, std h])), h = [cell, f(cell)], f and g small networks.
 
-    With an `embedding` of 0 mean and spread are told as they are: what the field is told of a population is
-    then an average over its cells, and of a mixture of populations (but for the spread) their mean.
+    With an `embedding` of 0 mean and spread are the context as they are: an average over the cells, which
+    for a mixture of populations is (but for the spread) the mean of theirs.
 
     Args:
         config: Sizes.
@@ -48,8 +49,9 @@ class Mean(nn.Module):
     def __init__(self, config: MeanConfig, shape: ModelShape) -> None:
         super().__init__()
         n_in = shape.n_features + shape.n_node_features
-        self.reference_cells = config.reference_cells
-        self.min_cells = config.min_cells or config.reference_cells
+        n_cells = config.reference_cells
+        self.needs = ContextNeeds(cells=n_cells, max_cells=MAX_SUBSAMPLES * n_cells)
+        self.min_cells = config.min_cells or n_cells
         self.width = config.embedding or 2 * (n_in + config.width)
         self.cell = nn.Sequential(
             nn.Linear(n_in, config.width), nn.SiLU(), nn.Linear(config.width, config.width), nn.SiLU(),
@@ -67,4 +69,4 @@ class Mean(nn.Module):
         return PooledContext(self.out(mean_and_spread(torch.cat([h, self.cell(h)], dim=-1), population.mask)))
 
 
-ENTRY = Entry(MeanConfig, Mean)
+ENTRY: Entry[Embedder] = Entry(MeanConfig, Mean)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cellflow_cli.catalog import Entry
 from cellflow_cli.embedders._attention import attention
 from cellflow_cli.embedders._context import blockwise, check_width, mean_and_spread, thinned
+from cellflow_cli.embedders._embedder import ContextNeeds, Embedder
 from cellflow_cli.embedders._graph import GraphEncoder
 from cellflow_cli.embedders._moments import Moments
 from cellflow_cli.errors import ConfigError
@@ -27,7 +28,7 @@ class SetAttentionConfig:
     )
     head_width: int = field(default=8, metadata={"help": "Width of keys and values per head."})
     space: int = field(
-        default=8, metadata={"help": "Most dimensions of the space in which a head measures distance."}
+        default=8, metadata={"help": "Maximum dimensions of the space in which a head measures distance."}
     )
     shortest: float | None = field(
         default=None,
@@ -47,11 +48,12 @@ class SetAttentionConfig:
         default=512, metadata={"help": "Cells of the population attended to per step."}
     )
     min_cells: int = field(
-        default=256, metadata={"help": "Fewest of them; the number is drawn anew per step."}
+        default=256,
+        metadata={"help": "Minimum subsample size; drawn up to `reference_cells` per step."},
     )
     max_cells: int = field(
         default=4096,
-        metadata={"help": "Most cells asked in prediction, whose cost grows with them and with the cells."},
+        metadata={"help": "Maximum context cells at prediction (cost: context cells x predicted cells)."},
     )
 
     def __post_init__(self) -> None:
@@ -86,7 +88,7 @@ class AttentionContext:
     pooled: Float[Tensor, "b e"]
 
     def query(self, x: Float[Tensor, "b n d"], t: Float[Tensor, "b n"]) -> Float[Tensor, "b n e"]:
-        """What the heads found around each point, and the pooled vector."""
+        """What the heads attend to around each point, and the pooled vector."""
         cost = self.owner.heads * self.mask.numel()
         attended = blockwise(lambda x, t: self.owner.attend(x, t, self), x, t, cost)
         return torch.cat([attended, self.pooled.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
@@ -122,15 +124,12 @@ class SetAttention(nn.Module):
     learned length scale and projection per head, and the log-sum-exp is returned too.
     """
 
-    local = True
-    """The context is queried at points, so training keeps the cells that flow out of it."""
-
     def __init__(self, config: SetAttentionConfig, shape: ModelShape) -> None:
         super().__init__()
         d, heads, w = shape.n_features, config.n_heads, config.head_width
         r = min(d, config.space)
-        self.reference_cells, self.min_cells = config.reference_cells, config.min_cells
-        self.max_cells = config.max_cells
+        self.needs = ContextNeeds(cells=config.reference_cells, max_cells=config.max_cells, disjoint=True)
+        self.min_cells = config.min_cells
         self.heads, self.head_width, self.space = heads, w, r
         self.encoder = GraphEncoder(
             d + shape.n_node_features, config.width, config.n_layers, config.k, config.reference_cells
@@ -165,21 +164,21 @@ class SetAttention(nn.Module):
         project = self.project / scale
         here = torch.einsum("bnd,hdr->bhnr", x, project)
         there = torch.einsum("bmd,hdr->bhmr", context.cells, project)
-        asked = torch.cat([x, torch.stack([t, (torch.pi * t).sin()], dim=-1)], dim=-1)
-        q = self.query(asked).view(b, n, self.heads, -1).transpose(1, 2) / self.head_width**0.5
+        at = torch.cat([x, torch.stack([t, (torch.pi * t).sin()], dim=-1)], dim=-1)
+        q = self.query(at).view(b, n, self.heads, -1).transpose(1, 2) / self.head_width**0.5
         k = self.key(context.tokens).view(b, m, self.heads, -1).transpose(1, 2)
         v = self.value(context.tokens).view(b, m, self.heads, -1).transpose(1, 2)
         # -|a - b|^2 / 2 = a.b - |a|^2 / 2 - |b|^2 / 2: all logits in one matrix product
         bias = (there.square().sum(-1) / -2).masked_fill(~context.mask[:, None], -torch.inf)
-        found, total = attention(
+        attended, total = attention(
             torch.cat([here, q], dim=-1).flatten(0, 1),
             torch.cat([there, k], dim=-1).flatten(0, 1),
             torch.cat([moments.of(there), v], dim=-1).flatten(0, 1),
             bias.flatten(0, 1),
         )
-        found, total = found.view(b, self.heads, n, -1), total.view(b, self.heads, n, 1)
-        mean, covariance = moments.split(found[..., : moments.width])
-        value = found[..., moments.width :]
+        attended, total = attended.view(b, self.heads, n, -1), total.view(b, self.heads, n, 1)
+        mean, covariance = moments.split(attended[..., : moments.width])
+        value = attended[..., moments.width :]
         n_cells = context.mask.sum(-1).clamp(min=1).to(x.dtype).log()[:, None, None, None]
         density = total - here.square().sum(-1, keepdim=True) / 2 - n_cells
         spread = covariance - moments.identity.to(x)
@@ -220,4 +219,4 @@ def _axes(heads: int, d: int, r: int) -> Float[Tensor, "h d r"]:
     return torch.stack([torch.linalg.qr(torch.randn(d, r)).Q for _ in range(heads)])
 
 
-ENTRY = Entry(SetAttentionConfig, SetAttention)
+ENTRY: Entry[Embedder] = Entry(SetAttentionConfig, SetAttention)

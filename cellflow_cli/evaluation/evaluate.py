@@ -20,7 +20,7 @@ from cellflow_cli.evaluation.condition import condition_records
 from cellflow_cli.evaluation.floor import BETWEEN, replicate_remark
 from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.evaluation.run import Further, Job
-from cellflow_cli.prediction.provenance import Provenance, read_provenance
+from cellflow_cli.prediction.file import PredictionFile
 from cellflow_cli.published_metrics import find, metrics_of
 from cellflow_cli.statistics.by_type import NOT_ASKED, TypeScores
 
@@ -99,7 +99,7 @@ def score(
     if floor_splits < 1:
         raise ConfigError(f"Expected `floor_splits` to be at least 1, found {floor_splits!r}.")
     names, rivals = metric_names(metrics, definitions), _known("baselines", baselines)
-    provenance = read_provenance(predicted)
+    provenance = PredictionFile.read(predicted)
     transform = transform or provenance.transform
     if transform is None:
         raise DataError(f"Expected a transform in the prediction, found none. {_NAME_MODEL}")
@@ -229,7 +229,7 @@ def _baseline(name: str) -> Any:
     return entry.build(entry.config())
 
 
-def _seen(alignment: Alignment, provenance: Provenance, summaries: Summaries) -> tuple[str, ...]:
+def _seen(alignment: Alignment, provenance: PredictionFile, summaries: Summaries) -> tuple[str, ...]:
     trained = {*provenance.train_groups, *summaries.groups}
     return tuple(sorted({pair.group for pair in alignment.pairs} & trained))
 
@@ -291,7 +291,7 @@ def _replicates(
     return counts, (replicate_remark(key, n, total, in_truth),)
 
 
-def _settings(job: Job, provenance: Provenance) -> dict[str, Any]:
+def _settings(job: Job, provenance: PredictionFile) -> dict[str, Any]:
     transform = job.files.transform
     return {
         "max_cells": job.max_cells,

@@ -14,7 +14,7 @@ from cellflow_cli.errors import DataError, listed
 from cellflow_cli.evaluation.align import Aligned, align
 from cellflow_cli.evaluation.cells import Files
 from cellflow_cli.evaluation.floor import some
-from cellflow_cli.prediction.provenance import Provenance, read_provenance
+from cellflow_cli.prediction.file import PredictionFile
 
 SAMPLE, CONDITION, ROLE, POPULATION = (
     "cellflow_sample",
@@ -60,9 +60,9 @@ def matched(
         (control, predicted or measured) and `cellflow_population`, which is all three in one.
 
     Raises:
-        DataError: As `read_provenance` and `align`; or if a population has no control cells.
+        DataError: As `PredictionFile.read` and `align`; or if a population has no control cells.
     """
-    provenance = read_provenance(predicted)
+    provenance = PredictionFile.read(predicted)
     transform = provenance.transform
     if transform is None:
         raise DataError("Expected a transform in the prediction, found none. Predict again.")
@@ -88,7 +88,7 @@ def matched(
 class _Reader:
     """Cells of one role of a population as an AnnData."""
 
-    def __init__(self, files: Files, provenance: Provenance, max_cells: int | None, seed: int) -> None:
+    def __init__(self, files: Files, provenance: PredictionFile, max_cells: int | None, seed: int) -> None:
         self._files, self._spec = files, provenance.spec
         self._transform: FeatureTransform = files.transform
         self._max_cells, self._seed = max_cells, seed

@@ -7,7 +7,7 @@ import anndata
 
 from cellflow_cli.data.schema import EXPRESSIONS, parse_features
 from cellflow_cli.errors import ConfigError, listed, nearest
-from cellflow_cli.prediction.provenance import KEY, PREDICTED
+from cellflow_cli.prediction.file import KEY, PREDICTED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from cellflow_cli.external.cells import ForeignCells, column_names, fitted, fore
 from cellflow_cli.external.external_format import Conventions
 from cellflow_cli.external.obs import labelled
 from cellflow_cli.external.training_part import TrainingPart
-from cellflow_cli.prediction.provenance import KEY, PREDICTED
+from cellflow_cli.prediction.file import KEY, PREDICTED
 
 _MAX_COMPARED = 200  # cells of a population that are looked up among the measured ones
 _COPIED = 0.9  # share of them above which a prediction is taken for a copy of the truth

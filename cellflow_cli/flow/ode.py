@@ -1,6 +1,7 @@
 """Integration of dx/dt = v(t, x) from t = 0 to 1: fixed steps, or adaptive by torchdiffeq."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from cellflow_cli.errors import ConfigError, NumericalError, nearest
 
 FIXED = ("euler", "midpoint", "rk4")
 ADAPTIVE = ("dopri5",)
+_STEPS_BY_DEFAULT = 32
 _EVALUATIONS = {"euler": 1, "midpoint": 2, "rk4": 4}
 
 Velocity = Callable[[Float[Tensor, ""], Float[Tensor, "*s d"]], Float[Tensor, "*s d"]]
@@ -31,7 +33,7 @@ class SolverConfig:
     rtol: float = field(default=1e-5, metadata={"help": "Relative tolerance of dopri5."})
     tolerance: float = field(
         default=1e-3,
-        metadata={"help": "Largest root-mean-square error that calibrated steps may have, network units."},
+        metadata={"help": "Maximum root-mean-square error of calibrated steps, network units."},
     )
     max_evaluations: int = field(
         default=10_000, metadata={"help": "Field evaluations before dopri5 gives up."}
@@ -41,44 +43,57 @@ class SolverConfig:
         known = (*FIXED, *ADAPTIVE)
         if self.method not in known:
             hint = nearest(self.method, known)
-            raise ConfigError(f"Expected solver.method to be one of {known}, found {self.method!r}.{hint}")
+            raise ConfigError(
+                f"Expected method.solver.method to be one of {known}, found {self.method!r}.{hint}"
+            )
         if self.steps is not None and self.steps < 1:
-            raise ConfigError(f"Expected solver.steps of at least 1, found {self.steps}.")
+            raise ConfigError(f"Expected method.solver.steps of at least 1, found {self.steps}.")
         for name in ("atol", "rtol", "tolerance", "max_evaluations"):
             if not getattr(self, name) > 0:
-                raise ConfigError(f"Expected solver.{name} above zero, found {getattr(self, name)}.")
+                raise ConfigError(f"Expected method.solver.{name} above zero, found {getattr(self, name)}.")
 
 
 class Trajectory(NamedTuple):
-    """End of an integration.
+    """Cells at the times asked for.
 
     Attributes:
-        cells: Shape of the start, [..., d].
+        cells: One after another the cells at each of k times, shape [k, ..., d].
         n_evaluations: Evaluations of the velocity.
     """
 
-    cells: Float[Tensor, "*s d"]
+    cells: Float[Tensor, "k *s d"]
     n_evaluations: int
 
 
-def integrate(velocity: Velocity, x0: Float[Tensor, "*s d"], solver: SolverConfig) -> Trajectory:
-    """Solve dx/dt = v(t, x), x(0) = x0, up to t = 1.
+def integrate(
+    velocity: Velocity,
+    x0: Float[Tensor, "*s d"],
+    solver: SolverConfig,
+    times: Sequence[float] = (1.0,),
+) -> Trajectory:
+    """Solve dx/dt = v(t, x), x(0) = x0, up to t = 1, and keep the cells at some times.
+
+    The steps do not depend on the times: between two fixed steps a shorter one leads to the time and is
+    then forgotten, so that the cells end where they do without it.
 
     Args:
         velocity: Called as `(t, x) -> velocity`, `t` of shape [] and `x` of the shape of `x0`.
         x0: Start, shape [..., d].
         solver: Method with its steps or tolerances; fixed steps default to 32 where not calibrated.
+        times: Ascending, within [0, 1], one or more.
 
     Returns:
-        Cells at t = 1 in the dtype of `x0`, and the number of evaluations.
+        Cells at the times in the dtype of `x0`, and the number of evaluations.
 
     Raises:
         NumericalError: If a cell is no longer finite, or dopri5 exceeds its evaluations.
     """
+    if not times or list(times) != sorted(times) or not 0 <= times[0] <= times[-1] <= 1:
+        raise ValueError(f"times must ascend within [0, 1], found {tuple(times)}")
     if solver.method in ADAPTIVE:
-        result = _adaptive(velocity, x0, solver)
+        result = _adaptive(velocity, x0, solver, times)
     else:
-        result = _fixed(velocity, x0, solver.method, solver.steps or 32)
+        result = _fixed(velocity, x0, solver, times)
     if not torch.isfinite(result.cells).all():
         raise NumericalError(
             f"Expected finite cells at the end of the flow, found non-finite ones ({solver.method}). "
@@ -87,11 +102,19 @@ def integrate(velocity: Velocity, x0: Float[Tensor, "*s d"], solver: SolverConfi
     return result
 
 
-def _fixed(velocity: Velocity, x: Tensor, method: str, steps: int) -> Trajectory:
-    step, h = _STEPS[method], 1.0 / steps
-    for i in range(steps):
-        x = step(velocity, x.new_tensor(i * h), x, h)
-    return Trajectory(x, steps * _EVALUATIONS[method])
+def _fixed(velocity: Velocity, x: Tensor, solver: SolverConfig, times: Sequence[float]) -> Trajectory:
+    steps = solver.steps or _STEPS_BY_DEFAULT
+    step, h = _STEPS[solver.method], 1.0 / steps
+    cells, done, n_steps = [], 0, 0
+    for time in times:
+        whole = math.floor(time * steps + 1e-9)  # steps that end by then
+        for i in range(done, whole):
+            x = step(velocity, x.new_tensor(i * h), x, h)
+        rest, done, n_steps = time - whole * h, whole, n_steps + whole - done
+        between = rest * steps > 1e-9
+        cells.append(step(velocity, x.new_tensor(whole * h), x, rest) if between else x)
+        n_steps += between
+    return Trajectory(torch.stack(cells), n_steps * _EVALUATIONS[solver.method])
 
 
 def _euler(velocity: Velocity, t: Tensor, x: Tensor, h: float) -> Tensor:
@@ -122,7 +145,7 @@ def _worst(error: Float[Tensor, "*s d"]) -> Float[Tensor, ""]:
     return error.square().mean(-1).max().sqrt()
 
 
-def _adaptive(velocity: Velocity, x0: Tensor, solver: SolverConfig) -> Trajectory:
+def _adaptive(velocity: Velocity, x0: Tensor, solver: SolverConfig, times: Sequence[float]) -> Trajectory:
     from torchdiffeq import odeint
 
     count = 0
@@ -135,17 +158,18 @@ def _adaptive(velocity: Velocity, x0: Tensor, solver: SolverConfig) -> Trajector
         return velocity(t.to(x.dtype), x)
 
     try:
-        ends = odeint(
-            counted, x0, x0.new_tensor([0.0, 1.0]), method=solver.method, atol=solver.atol, rtol=solver.rtol,
+        grid = sorted({0.0, 1.0, *times})
+        path = odeint(
+            counted, x0, x0.new_tensor(grid), method=solver.method, atol=solver.atol, rtol=solver.rtol,
             options={"norm": _worst},
         )  # fmt: skip
     except (_TooManyEvaluationsError, AssertionError) as error:
         raise NumericalError(
             f"Expected {solver.method} to reach t = 1 within {solver.max_evaluations} evaluations at "
-            f"tolerance {solver.atol:g}, found {count} spent ({error or 'limit'}). Loosen solver.atol and "
-            "solver.rtol or use fixed steps."
+            f"tolerance {solver.atol:g}, found {count} spent ({error or 'limit'}). Loosen "
+            "method.solver.atol and method.solver.rtol or use fixed steps."
         ) from error
-    return Trajectory(ends[-1], count)
+    return Trajectory(path[[grid.index(time) for time in times]], count)
 
 
 class Calibration(NamedTuple):
@@ -173,7 +197,7 @@ def calibrate(transport: Callable[[SolverConfig], Float[Tensor, "n d"]], solver:
         solver: Its `method` and `tolerance` are used.
 
     Returns:
-        At most 128 steps, which may not be enough. Where the adaptive solver gives up, 256 fixed steps
+        128 steps at most, which may not be enough. Where the adaptive solver gives up, 256 fixed steps
         stand in for it; where these fail too, the error is infinite.
     """
     error = float("inf")

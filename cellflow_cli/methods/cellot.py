@@ -1,4 +1,4 @@
-"""CellOT: cells move along the gradient of a convex network that is told the treatment.
+"""CellOT: cells move along the gradient of a convex network that is conditioned on the treatment.
 
 Recipe: the defaults of the training loop (1,000 steps at 1e-3, warm-up and cosine, averaged weights)
 with one step of the critic and four of the transport in turn. The two terms of the loss are moves in
@@ -12,21 +12,20 @@ distance, mean of four folds of two donors, 60 or 200 cells per population, one 
                                     on the components; for two features 1e-2 is fine
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from cellflow_cli.catalog import Catalog, Choice, Entry
 from cellflow_cli.conditions.dose import DoseConfig
-from cellflow_cli.errors import ConfigError, NumericalError
-from cellflow_cli.flow.ode import SolverConfig
-from cellflow_cli.methods._phase import Phase
+from cellflow_cli.errors import ConfigError
+from cellflow_cli.methods._method import Conditioning, Method, Phase
+from cellflow_cli.methods._static_map import StaticMap
 from cellflow_cli.networks.potentials import ConvexPotential, PotentialConfig
-from cellflow_cli.networks.standardize import Standardizer
-from cellflow_cli.types import Batch, ConditionBatch, ModelShape, PopulationBatch, PopulationPair, Transported
+from cellflow_cli.types import Batch, ModelShape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +63,8 @@ class CellotConfig:
             raise ConfigError(f"Expected method.betas to be two numbers in [0, 1), found {self.betas}.")
 
 
-class CellOT(nn.Module):
-    r"""Optimal transport as a game of two convex networks, both told the condition.
+class CellOT(StaticMap):
+    r"""Optimal transport as a game of two convex networks, both conditioned on treatment and dose.
 
     For controls x ~ P and treated cells y ~ Q of one condition, transport potential g and critic f:
 
@@ -90,26 +89,12 @@ class CellOT(nn.Module):
     instead of one model per treatment.
     """
 
-    context_cells = most_context_cells = 0
-    """Nothing is told of the control population."""
-
-    uses_pairs = False
-    """Cells are drawn as where no pairs are known."""
-
     def __init__(self, config: CellotConfig, shape: ModelShape) -> None:
-        super().__init__()
+        super().__init__(shape, Catalog("conditions").build(config.condition, shape))
         self.config = config
-        self.shape = shape
-        self.standardizer = Standardizer(shape.n_features)
-        self.encoder = Catalog("conditions").build(config.condition, shape)
-        d, c = shape.n_features, int(self.encoder.width)
+        d, c = shape.n_features, self.encoder.width
         self.potential = ConvexPotential(config.potential, d, c)
         self.critic = ConvexPotential(config.potential, d, c, floor=1 / config.max_stretch)
-
-    def fit_units(self, pairs: Sequence[PopulationPair], unit: Float[Tensor, " d"]) -> None:
-        """Set the units of the networks from the training populations (see `Standardizer.fit`)."""
-        sources = {id(pair.source): pair.source.cells for pair in pairs}
-        self.standardizer.fit([*sources.values(), *(pair.target.cells for pair in pairs)], unit)
 
     def phases(self) -> Iterator[Phase]:
         """One step of the critic, then several of the transport, with the encoder.
@@ -145,49 +130,9 @@ class CellOT(nn.Module):
         value = self.critic(moved, condition.detach())
         return {"transport": (value - (x0 * moved).sum(-1)).mean()}
 
-    def prepare(self, population: PopulationBatch, condition: ConditionBatch) -> Float[Tensor, "1 c"]:
-        """The encoded condition, shape [1, c].
-
-        Args:
-            population: Not looked at.
-            condition: One condition, b = 1.
-        """
-        return self.encoder(condition)
-
-    def transport(
-        self, x0: Float[Tensor, "n d"], told: Float[Tensor, "1 c"], solver: SolverConfig
-    ) -> Transported:
-        """Carry control cells to the treated state: one gradient, nothing to integrate.
-
-        Args:
-            x0: Any chunk of the population, units of the data, shape [n, d].
-            told: From `prepare`.
-            solver: Not used.
-
-        Raises:
-            NumericalError: If a cell does not stay finite.
-        """
-        moved = self.potential.gradient(self.standardizer(x0).unsqueeze(0), told).squeeze(0)
-        if not torch.isfinite(moved).all():
-            raise NumericalError(
-                "Expected finite cells after the transport, found non-finite ones. "
-                "Check the units of the input with `cellflow check`."
-            )
-        return Transported(self.standardizer.inverse(moved), 1)
-
-    def trajectory(
-        self,
-        x0: Float[Tensor, "n d"],
-        told: Float[Tensor, "1 c"],
-        solver: SolverConfig,
-        times: Sequence[float],
-    ) -> list[Float[Tensor, "n d"]]:
-        """Where the cells are at several times of the displacement interpolation, (1 - t) x0 + t T(x0).
-
-        Source: McCann (1997), A convexity principle for interacting gases, definition 1.1.
-        """
-        x1 = self.transport(x0, told, solver).cells
-        return [(1 - t) * x0 + t * x1 for t in times]
+    def map(self, x: Float[Tensor, "b n d"], conditioning: Conditioning) -> Float[Tensor, "b n d"]:
+        """The gradient of the transport potential at each cell, network units, shape [b, n, d]."""
+        return self.potential.gradient(x, conditioning.condition)
 
 
-ENTRY = Entry(CellotConfig, CellOT)
+ENTRY: Entry[Method] = Entry(CellotConfig, CellOT)

@@ -1,9 +1,10 @@
-"""Flow matching: the field is told the treatment and nothing of the population."""
+"""Flow matching: the field is conditioned on the treatment and on nothing of the population."""
 
 from dataclasses import dataclass
 
 from cellflow_cli.catalog import Entry
-from cellflow_cli.methods._flow_matching import FlowMatchingConfig, build
+from cellflow_cli.methods._flow import FlowMatchingConfig, build
+from cellflow_cli.methods._method import Method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,4 +12,4 @@ class FmConfig(FlowMatchingConfig):
     """Flow matching without an embedder."""
 
 
-ENTRY = Entry(FmConfig, build)
+ENTRY: Entry[Method] = Entry(FmConfig, build)

@@ -1,10 +1,11 @@
-"""Meta flow matching: the field is told an embedding of the whole control population."""
+"""Meta flow matching: the field is conditioned on an embedding of the whole control population."""
 
 from dataclasses import dataclass, field
 
 from cellflow_cli.catalog import Choice, Entry
 from cellflow_cli.embedders.fourier import FourierConfig
-from cellflow_cli.methods._flow_matching import FlowMatching, FlowMatchingConfig, build
+from cellflow_cli.methods._flow import FlowMatching, FlowMatchingConfig, build
+from cellflow_cli.methods._method import Method
 from cellflow_cli.types import ModelShape
 
 
@@ -22,4 +23,4 @@ def _build(config: MfmConfig, shape: ModelShape) -> FlowMatching:
     return build(config, shape, embedder=config.embedder)
 
 
-ENTRY = Entry(MfmConfig, _build)
+ENTRY: Entry[Method] = Entry(MfmConfig, _build)

@@ -1,29 +1,9 @@
-"""Trained models: learn, keep, load, predict."""
+"""Trained models: learn, keep, load, and test whether the context matters."""
 
-from cellflow_cli.model._ablation import Ablation
-from cellflow_cli.model._model import Model, load
-from cellflow_cli.model._paths import Paths, paths, why_no_paths
-from cellflow_cli.model._predict import Prediction, predict, prediction
-from cellflow_cli.model._request import PredictionRequest, requested_conditions
-from cellflow_cli.model._told import label_of
-from cellflow_cli.model._train import Plan, plan, train
-from cellflow_cli.model._write import write_prediction
+from cellflow_cli.model.context_ablation import ContextAblation
+from cellflow_cli.model.model import Model, load
+from cellflow_cli.model.paths import Paths, paths, why_no_paths
+from cellflow_cli.model.plan import Plan, plan
+from cellflow_cli.model.train import train
 
-__all__ = [
-    "Ablation",
-    "Model",
-    "Paths",
-    "Plan",
-    "Prediction",
-    "PredictionRequest",
-    "label_of",
-    "load",
-    "paths",
-    "plan",
-    "predict",
-    "prediction",
-    "requested_conditions",
-    "train",
-    "why_no_paths",
-    "write_prediction",
-]
+__all__ = ["ContextAblation", "Model", "Paths", "Plan", "load", "paths", "plan", "train", "why_no_paths"]

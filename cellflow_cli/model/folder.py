@@ -23,8 +23,9 @@ from torch import Tensor
 from cellflow_cli.errors import BundleError
 from cellflow_cli.files import address_of, replaced_folder
 
-FORMAT = 1
+FORMAT = 2
 MARKER = "config.json"
+"""The file by which a model folder is known."""
 FILES = (
     MARKER,
     "features.json",
@@ -35,7 +36,6 @@ FILES = (
     "weights.safetensors",
 )
 """All that a model folder holds; one with anything else in it is never replaced."""
-"""The file by which a model folder is known."""
 _JSON = ("features", "summaries", "run")
 _TENSORS = ("weights", "summaries")
 
@@ -139,17 +139,24 @@ def read(folder: Path) -> Bundle:
 
 
 def _check_format(config: Mapping[str, Any], folder: Path) -> None:
-    found = config.get("format")
-    if not isinstance(found, int):
+    number = config.get("format")
+    if not isinstance(number, int):
         raise BundleError(
             f"Expected a model folder at `{folder}`, found a `{MARKER}` without a format number. "
             "Is this the folder that `cellflow train` wrote?"
         )
-    if found > FORMAT:
-        raise BundleError(
-            f"Expected a model folder of format {FORMAT} or older at `{folder}`, found format {found} "
-            f"written by cellflow-cli {config.get('cellflow_version')}. Update cellflow-cli."
-        )
+    if number == FORMAT:
+        return
+    what = (
+        f"Expected a model folder of format {FORMAT} at `{folder}`, found format {number} written by "
+        f"cellflow-cli {config.get('cellflow_version')}."
+    )
+    if number > FORMAT:
+        raise BundleError(f"{what} Update cellflow-cli.")
+    raise BundleError(
+        f"{what} Its settings have other names now: train again. The command that made it is in "
+        f"`{folder / 'run.json'}`, its settings in `{folder / MARKER}`."
+    )
 
 
 def _row_major(values: np.ndarray) -> Tensor:

@@ -1,4 +1,4 @@
-"""Velocity field: a residual network told the point, the time, the condition and the context."""
+"""Velocity field: a residual network of the point and the time, conditioned on treatment and context."""
 
 from dataclasses import dataclass, field
 
@@ -44,7 +44,7 @@ class VelocityField(nn.Module):
         config: Sizes.
         n_features: d.
         n_condition: c, width of the encoded condition.
-        n_context: e, width of the context; zero where the field is told nothing of the population.
+        n_context: e, width of the context; zero where the field is not conditioned on the population.
 
     Source: Perez et al. (2018), FiLM, equations 1 and 2, for the modulation; Peebles and Xie (2023),
     Scalable diffusion models with transformers, section 3.2, for starting it at the identity.
@@ -56,7 +56,7 @@ class VelocityField(nn.Module):
         self.time = SinusoidalTime(config.time_features)
         self.n_context = n_context
         self.point = nn.Linear(n_features, width)
-        self.told = nn.Linear(config.time_features + n_condition, width, bias=False)
+        self.condition = nn.Linear(config.time_features + n_condition, width, bias=False)
         self.context = nn.Linear(n_context, width, bias=False) if n_context else None
         n_modulating = n_context if config.modulated else 0
         self.blocks = nn.ModuleList(
@@ -80,15 +80,15 @@ class VelocityField(nn.Module):
             x: Points, shape [b, n, d].
             t: Flow time of each point, shape [b, n].
             condition: Encoded condition per population, shape [b, c].
-            context: What the population says at each point, shape [b, n, e], or [b, 1, e] where it says the
-                same at all of them, or None.
+            context: Context of the population at each point, shape [b, n, e], or [b, 1, e] where it is
+                the same at all of them, or None.
         """
         b, n, _ = x.shape
-        told = torch.cat([self.time(t), condition.unsqueeze(1).expand(b, n, -1)], dim=-1)
-        h = self.point(x) + self.told(told)
+        given = torch.cat([self.time(t), condition.unsqueeze(1).expand(b, n, -1)], dim=-1)
+        h = self.point(x) + self.condition(given)
         if self.context is not None:
             if context is None:
-                raise ValueError("this field was built to be told a context")
+                raise ValueError("this field is conditioned on a context, found none")
             h = h + self.context(context)
         for block in self.blocks:
             h = block(h, context)

@@ -63,7 +63,7 @@ class ConvexPotential(nn.Module):
         if not 0 <= floor < 1:
             raise ValueError(f"floor must be in [0, 1), found {floor}")
         width, self.floor = config.width, floor
-        self.told = nn.Sequential(nn.Linear(n_condition, width), nn.SiLU())
+        self.condition = nn.Sequential(nn.Linear(n_condition, width), nn.SiLU())
         self.layers = nn.ModuleList(_Layer(width, n_features, above=i > 0) for i in range(config.n_layers))
         self.gate = _affine(width, width, start=_UNIT)
         # a square needs a nudge: at zero it has no gradient. Adam moves 1e-3 as far as it moves 1.
@@ -79,30 +79,30 @@ class ConvexPotential(nn.Module):
             x: Cells, shape [b, n, d].
             condition: Encoded condition per population, shape [b, c].
         """
-        told = self.told(condition)
-        z = self.layers[0](x, told, None)
+        u = self.condition(condition)
+        z = self.layers[0](x, u, None)
         for layer in self.layers[1:]:
-            z = layer(x, told, z)
-        weight = self.weight.square() * nn.functional.softplus(self.gate(told))
-        stretch = self.stretch(told).unsqueeze(-1) * self.axes
+            z = layer(x, u, z)
+        weight = self.weight.square() * nn.functional.softplus(self.gate(u))
+        stretch = self.stretch(u).unsqueeze(-1) * self.axes
         quadratic = self.floor * x.square().sum(-1) + (x @ stretch.mT).square().sum(-1)
-        rest = x @ self.slope(told).unsqueeze(-1) + z @ weight.unsqueeze(-1)
+        rest = x @ self.slope(u).unsqueeze(-1) + z @ weight.unsqueeze(-1)
         return quadratic / 2 + rest.squeeze(-1)
 
     def gradient(self, x: Float[Tensor, "b n d"], condition: Float[Tensor, "b c"]) -> Float[Tensor, "b n d"]:
         """Gradient of the potential in x at each cell, shape [b, n, d].
 
-        Under `torch.no_grad` it is computed all the same; elsewhere it can be differentiated further.
+        Under `torch.no_grad` it is computed all the same; elsewhere it can be differentiated again.
 
         Args:
             x: Cells, shape [b, n, d].
             condition: Encoded condition per population, shape [b, c].
         """
-        onward = torch.is_grad_enabled()
+        differentiable = torch.is_grad_enabled()
         with torch.enable_grad():
             at = x if x.requires_grad else x.detach().requires_grad_()
             total = self.forward(at, condition).sum()  # no cell enters the value of another
-            (gradient,) = torch.autograd.grad(total, at, create_graph=onward)
+            (gradient,) = torch.autograd.grad(total, at, create_graph=differentiable)
         return gradient
 
 
@@ -118,12 +118,12 @@ class _Layer(nn.Module):
             self.below = nn.Parameter(torch.randn(width, width) / math.sqrt(width))
 
     def forward(
-        self, x: Float[Tensor, "b n d"], told: Float[Tensor, "b w"], z: Float[Tensor, "b n w"] | None
+        self, x: Float[Tensor, "b n d"], u: Float[Tensor, "b w"], z: Float[Tensor, "b n w"] | None
     ) -> Float[Tensor, "b n w"]:
-        point = self.scale(told).unsqueeze(1) * self.point
-        h = torch.baddbmm(self.shift(told).unsqueeze(1), x, point.mT)
+        point = self.scale(u).unsqueeze(1) * self.point
+        h = torch.baddbmm(self.shift(u).unsqueeze(1), x, point.mT)
         if z is not None:
-            below = nn.functional.softplus(self.gate(told)).unsqueeze(1) * self.below.square()
+            below = nn.functional.softplus(self.gate(u)).unsqueeze(1) * self.below.square()
             h = torch.baddbmm(h, z, below.mT)
         return nn.functional.softplus(h)
 

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cellflow_cli.types import Moments
+
 
 class Standardizer(nn.Module):
     """An affine map per feature, kept as buffers so that it travels with the weights.
@@ -24,20 +26,19 @@ class Standardizer(nn.Module):
         self.register_buffer("center", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
 
-    def fit(self, populations: Sequence[Float[Tensor, "_n d"]], unit: Float[Tensor, " d"]) -> None:
+    def fit(self, populations: Sequence[Moments], unit: Float[Tensor, " d"]) -> None:
         """Centre on the mean of the populations; scale so that features have spread one on average.
 
         The relative scale of features is the one given by `unit`, so that distances inside the
         network are distances of the metrics up to one factor. Every population weighs the same.
 
         Args:
-            populations: Training cells, one tensor [n, d] per population.
+            populations: Moments of each training population.
             unit: Unit of each feature, positive, shape [d]: its standard deviation for markers,
                 one for principal components.
         """
-        means = torch.stack([cells.double().mean(0) for cells in populations])
-        center = means.mean(0)
-        squares = torch.stack([(cells.double() - center).square().mean(0) for cells in populations])
+        center = torch.stack([moments.mean for moments in populations]).mean(0)
+        squares = torch.stack([m.variance + (m.mean - center).square() for m in populations])
         ratio = (squares.mean(0) / unit.double().square()).mean().sqrt().clamp_min(1e-12)
         self.center.copy_(center)
         self.scale.copy_(unit.double() * ratio)

@@ -10,6 +10,7 @@ from cellflow_cli.evaluation import Scores
 from cellflow_cli.evaluation.align import Aligned, align
 from cellflow_cli.evaluation.floor import some
 from cellflow_cli.model import Model, paths, why_no_paths
+from cellflow_cli.prediction.file import PredictionFile
 from cellflow_cli.report._plane import Plane
 from cellflow_cli.report._story import shown
 from cellflow_cli.report.flow_figure import TIMES, PopulationFlow
@@ -56,18 +57,17 @@ def read_flows(
         for pair in align(predicted.obs, truth.obs, model.config.data).pairs
     }
     chosen = [(one, pairs[one.sample, one.condition]) for one in shown(scores, pictures)]
-    if reasons := [why for _, pair in chosen if (why := why_no_paths(predicted, pair))]:
+    file = PredictionFile.read(predicted)
+    if reasons := [why for _, pair in chosen if (why := why_no_paths(file, pair))]:
         return Flows(reason=reasons[0])
-    return Flows(
-        tuple(_flow(one, pair, pictures.plane, model, predicted, n_cells, seed) for one, pair in chosen)
-    )
+    return Flows(tuple(_flow(one, pair, pictures.plane, model, file, n_cells, seed) for one, pair in chosen))
 
 
 def _flow(
-    one: Picture, pair: Aligned, plane: Plane, model: Model, predicted: anndata.AnnData, n: int, seed: int
+    one: Picture, pair: Aligned, plane: Plane, model: Model, file: PredictionFile, n: int, seed: int
 ) -> PopulationFlow:
     kept = some(np.arange(len(pair.control)), n, rng.stream(seed, "report", pair.name, "paths"))
-    found = paths(model, predicted, pair, kept, TIMES)
+    found = paths(model, file, pair, kept, TIMES)
     return PopulationFlow(
         title=one.title,
         source=plane.project(found.source),

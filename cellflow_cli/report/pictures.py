@@ -14,7 +14,7 @@ from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import DataError
 from cellflow_cli.evaluation.align import Aligned, align
 from cellflow_cli.evaluation.floor import some
-from cellflow_cli.prediction.provenance import read_provenance
+from cellflow_cli.prediction.file import PredictionFile
 from cellflow_cli.report._moves import N_MARGINALS, Marginal, Move, Moves, marginal, moves
 from cellflow_cli.report._plane import Plane, fit_plane
 
@@ -113,9 +113,9 @@ def read_pictures(
         seed: For the subsamples.
 
     Raises:
-        DataError: If the prediction holds no transform, or as `align` and `read_provenance`.
+        DataError: If the prediction holds no transform, or as `align` and `PredictionFile.read`.
     """
-    provenance = read_provenance(predicted)
+    provenance = PredictionFile.read(predicted)
     transform = transform or provenance.transform
     if transform is None:
         raise DataError("Expected a transform in the prediction, found none. Name the model with `--model`.")

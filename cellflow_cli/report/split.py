@@ -9,7 +9,7 @@ import pandas as pd
 
 from cellflow_cli.baselines import Summaries
 from cellflow_cli.evaluation.align import Aligned, align
-from cellflow_cli.prediction.provenance import read_provenance
+from cellflow_cli.prediction.file import PredictionFile
 from cellflow_cli.types import Condition
 
 
@@ -82,9 +82,9 @@ def read_split(
         summaries: Of the training populations; default: those stored in the prediction.
 
     Raises:
-        DataError: As `align` and `read_provenance`.
+        DataError: As `align` and `PredictionFile.read`.
     """
-    provenance = read_provenance(predicted)
+    provenance = PredictionFile.read(predicted)
     spec, known = provenance.spec, summaries or provenance.summaries
     trained = None if known is None or not known.samples else {c for c in known.conditions if c is not None}
     groups = {*provenance.train_groups, *(known.groups if known else ())}

@@ -12,8 +12,8 @@ from cellflow_cli.data.populations import PopulationRows, population_table
 from cellflow_cli.data.read import read
 from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import ConfigError
-from cellflow_cli.model import Model, label_of, load
-from cellflow_cli.prediction.trajectory import trajectory
+from cellflow_cli.model import Model, load
+from cellflow_cli.prediction.transport import prepare, transport
 from cellflow_cli.study._study import Study
 from cellflow_cli.study.folds import TRAINING, Fold, marks
 from cellflow_cli.study.jobs import MODEL_FOLDER, finished
@@ -80,9 +80,9 @@ def _flow(
     moved = {}
     for name, model in models.items():
         population = _reader(model, adata).population(control)
-        moved[name] = trajectory(
-            model.method, population, condition, model.config.solver, times, label=label_of(model, population)
-        )
+        label = model.shape.label_of(population.name)
+        prepared = prepare(model.method, population, condition, 0, label=label)
+        moved[name] = transport(model.method, prepared, times=times).cells
     return Flow(
         title=f"{part}: {control.name}, {condition.label}",
         source=plane(source),

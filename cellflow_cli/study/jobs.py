@@ -17,7 +17,8 @@ from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.read import read
 from cellflow_cli.evaluation.evaluate import score
 from cellflow_cli.files import replaced_folder
-from cellflow_cli.model import Model, PredictionRequest, load, predict, train
+from cellflow_cli.model import Model, load, train
+from cellflow_cli.prediction import PredictionRequest, predict
 from cellflow_cli.study.folds import TRAINING, Fold, marks
 from cellflow_cli.study.variants import Variant
 
@@ -131,10 +132,8 @@ def run_job(job: Job) -> dict[str, Any]:
     if before is not None and job.is_trained(before):
         model = load(job.folder / MODEL_FOLDER, device=job.device)
     else:
-        model = train(
-            adata, job.fold.spec, method=config.method, training=config.training, solver=config.solver,
-            seed=job.seed, device=job.device,
-        )  # fmt: skip
+        run = replace(config, data=job.fold.spec, seed=job.seed)
+        model = train(adata, run, device=job.device)
     table, seconds, n_cells = scored(model, adata, job)
     facts = {
         "variant": job.variant.name,

@@ -10,7 +10,7 @@ from cellflow_cli.catalog import Catalog
 from cellflow_cli.config import RunConfig, from_dict, merged, read_toml
 from cellflow_cli.errors import ConfigError, listed
 
-_OWN = ("method", "training", "solver")
+_OWN = ("method", "training")
 _LONGEST = 100
 
 
@@ -65,8 +65,8 @@ def read_variants(path: Path, common: Mapping[str, Any]) -> list[Variant]:
         common: Settings of a run, with `data`.
 
     Raises:
-        ConfigError: If the file cannot be read, holds anything else than tables of `method`, `training`
-            and `solver`, or a setting is wrong; the message names the variant.
+        ConfigError: If the file cannot be read, holds anything else than tables of `method` and
+            `training`, or a setting is wrong; the message names the variant.
     """
     found = []
     for name, settings in read_toml(path).items():

@@ -1,7 +1,22 @@
 """Exponential moving average of parameters, the weights that are kept."""
 
+from collections.abc import Iterator
+from typing import Any, Protocol
+
 import torch
 from torch import Tensor, nn
+
+
+class Averaged(Protocol):
+    """A module whose parameters are averaged."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Parameters by name."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Parameters and buffers by name."""
+        ...
 
 
 class Ema:
@@ -16,7 +31,7 @@ class Ema:
         decay: Largest share of the old average that is kept per step, in [0, 1).
     """
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
+    def __init__(self, module: Averaged, decay: float) -> None:
         self.decay = decay
         self.step = 0
         self._module = module

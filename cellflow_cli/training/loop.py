@@ -2,18 +2,21 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cellflow_cli.errors import ConfigError, NumericalError
+from cellflow_cli.methods import Method
 from cellflow_cli.rng import scoped
 from cellflow_cli.training.ema import Ema
 from cellflow_cli.training.history import History
 from cellflow_cli.types import Batch
+
+_MEAN_OVER = 50  # steps that the running mean of the loss is over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,7 @@ class TrainingConfig:
     weight_decay: float = field(default=1e-4, metadata={"help": "Decoupled weight decay of AdamW."})
     warmup_steps: int = field(default=100, metadata={"help": "Steps of linear warm-up before the cosine."})
     ema: float = field(default=0.98, metadata={"help": "Decay of the moving average of weights."})
-    clip_norm: float = field(default=1.0, metadata={"help": "Largest norm of a gradient."})
+    clip_norm: float = field(default=1.0, metadata={"help": "Maximum norm of a gradient."})
     validate_every: int = field(default=50, metadata={"help": "Steps between validations."})
     validation_cells: int = field(default=500, metadata={"help": "Cells per population in validation."})
     patience: int = field(
@@ -63,37 +66,13 @@ class TrainingConfig:
             raise ConfigError(f"Expected training.ema in [0, 1), found {self.ema}.")
 
 
-class PhaseLike(Protocol):
-    """A group of parameters that one optimizer steps together.
-
-    It may also have a `learning_rate`, the peak of the schedule in place of
-    `TrainingConfig.learning_rate`, and `betas` in place of Adam's; None and absent mean the usual.
-    """
-
-    name: str
-    parameters: Sequence[nn.Parameter]
-    steps: int
-
-
-class Trainable(Protocol):
-    """What the loop needs of a method, which is also an `nn.Module`."""
-
-    def phases(self) -> Iterator[PhaseLike]:
-        """Groups of parameters that alternate."""
-        ...
-
-    def loss(self, batch: Batch, rng: torch.Generator, phase: str) -> Mapping[str, Tensor]:
-        """Named terms, summed by the loop."""
-        ...
-
-
 class Progress(NamedTuple):
     """Where a run stands, for whoever shows it.
 
     Attributes:
         step: Steps done.
         steps: Steps planned.
-        loss: Running mean of the loss.
+        loss: Running mean of the loss, shape []: reading it waits for the device, so read it only to show it.
         score: Latest validation score, or None.
         best_step: Step of the best score so far, or None.
         seconds: Time spent.
@@ -101,7 +80,7 @@ class Progress(NamedTuple):
 
     step: int
     steps: int
-    loss: float
+    loss: Tensor
     score: float | None
     best_step: int | None
     seconds: float
@@ -127,20 +106,29 @@ class Fit(NamedTuple):
     seconds: float
 
 
-Validate = Callable[[Mapping[str, Tensor]], float]
-Report = Callable[[Progress], None]
-Save = Callable[[Mapping[str, Tensor], int], None]
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What a run calls on its way; the loop itself knows nothing of data, files or screens.
+
+    Attributes:
+        validate: Called as `(state) -> score`, lower is better, every `validate_every` steps.
+        report: Called as `(progress)` after every step.
+        save: Called as `(state, step)` with the weights to keep so far if the run is interrupted,
+            before the interrupt goes on.
+    """
+
+    validate: Callable[[Mapping[str, Tensor]], float] | None = None
+    report: Callable[[Progress], None] | None = None
+    save: Callable[[Mapping[str, Tensor], int], None] | None = None
 
 
 def fit(
-    method: nn.Module,
+    method: Method,
     draw: Callable[[torch.Generator], Batch],
     config: TrainingConfig,
     rngs: Mapping[str, torch.Generator],
     *,
-    validate: Validate | None = None,
-    report: Report | None = None,
-    save: Save | None = None,
+    hooks: Hooks = Hooks(),
     stop_at: int | None = None,
     max_time_s: float | None = None,
     stage: str = "train",
@@ -148,14 +136,11 @@ def fit(
     """Train a method in place and return the averaged weights to keep.
 
     Args:
-        method: A module that answers `phases` and `loss` (see `Trainable`).
+        method: Its `phases` and `loss` are used.
         draw: Called as `(rng) -> Batch`.
         config: Steps, rates and averaging.
         rngs: Named generators (`rng.streams`): batches, coupling and dropout are used.
-        validate: Called as `(state) -> score`, lower is better, every `validate_every` steps.
-        report: Called as `(progress)` after every step.
-        save: Called as `(state, step)` with the weights to keep so far if the run is interrupted,
-            before the interrupt goes on.
+        hooks: What is called on the way.
         stop_at: Stop after this many steps of the same schedule.
         max_time_s: Stop after this many seconds.
         stage: Name of the run in the history.
@@ -169,17 +154,17 @@ def fit(
     try:
         while run.step < steps and not run.out_of_time(max_time_s) and not run.out_of_patience:
             run.advance()
-            if validate is not None and (run.step % config.validate_every == 0 or run.step == steps):
-                run.judge(validate)
-            if report is not None:
-                report(run.progress(steps))
-        if validate is not None and run.judged != run.step:  # out of time between two validations
-            run.judge(validate)
+            if run.step % config.validate_every == 0 or run.step == steps:
+                run.validate(hooks.validate)
+            if hooks.report is not None:
+                hooks.report(run.progress(steps))
+        if run.validated != run.step:  # out of time between two validations
+            run.validate(hooks.validate)
     except KeyboardInterrupt:
         method.eval()
-        if save is not None and run.step > 0:
+        if hooks.save is not None and run.step > 0:
             so_far = run.end(steps)
-            save(so_far.state, so_far.best_step)
+            hooks.save(so_far.state, so_far.best_step)
         raise
     finally:
         method.eval()
@@ -189,7 +174,7 @@ def fit(
 class _Run:
     def __init__(
         self,
-        method: Any,
+        method: Method,
         draw: Callable[[torch.Generator], Batch],
         config: TrainingConfig,
         rngs: Mapping[str, torch.Generator],
@@ -198,12 +183,12 @@ class _Run:
         self.method = method
         self.draw, self.config, self.rngs, self.stage = draw, config, rngs, stage
         self.phases = list(self.method.phases())
-        self.rates = [getattr(p, "learning_rate", None) or config.learning_rate for p in self.phases]
+        self.rates = [phase.learning_rate or config.learning_rate for phase in self.phases]
         self.optimizers = [
             torch.optim.AdamW(
                 list(phase.parameters),
                 lr=rate,
-                betas=getattr(phase, "betas", None) or (0.9, 0.999),
+                betas=phase.betas,
                 weight_decay=config.weight_decay,
             )
             for phase, rate in zip(self.phases, self.rates, strict=True)
@@ -212,7 +197,9 @@ class _Run:
         self.ema = Ema(method, config.ema)
         self.history = History()
         self.terms: dict[str, Tensor] = {}  # the latest of each phase
-        self.step, self.judged, self.mean_loss = 0, 0, 0.0
+        self.step, self.validated = 0, 0
+        self.mean_loss = torch.zeros((), dtype=torch.float64)
+        self.bad_step = torch.zeros((), dtype=torch.int64)  # the first whose loss was not finite; 0: none
         self.score: float | None = None
         self.best: tuple[float, int, dict[str, Tensor]] | None = None
         self.started = time.monotonic()
@@ -231,6 +218,7 @@ class _Run:
         return bool(patience) and self.best is not None and self.step - self.best[1] >= patience
 
     def advance(self) -> None:
+        """One step of the phase whose turn it is."""
         turn = self.turns[self.step % len(self.turns)]
         optimizer, phase = self.optimizers[turn], self.phases[turn]
         for group in optimizer.param_groups:
@@ -238,27 +226,38 @@ class _Run:
         with scoped(self.rngs["dropout"]):
             terms = self.method.loss(self.draw(self.rngs["batches"]), self.rngs["coupling"], phase.name)
         loss: Tensor = torch.stack(list(terms.values())).sum()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise NumericalError(
-                f"Expected a finite loss, found {value} at step {self.step + 1} of phase `{phase.name}`. "
-                "Lower training.learning_rate, or look for extreme values with `cellflow check`."
-            )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(list(phase.parameters), self.config.clip_norm)
+        self.after_backward(phase.parameters)
         optimizer.step()
         self.ema.update()
         self.step += 1
-        self.mean_loss += (value - self.mean_loss) / min(self.step, 50)
-        self.terms |= {name: term.detach() for name, term in terms.items()}
+        self.keep(loss.detach(), {name: term.detach() for name, term in terms.items()})
         if self.step % self.config.validate_every == 0:
             self._log()
 
-    def judge(self, validate: Validate) -> None:
+    def after_backward(self, parameters: Sequence[nn.Parameter]) -> None:
+        """What happens to the gradients between the backward pass and the step."""
+        nn.utils.clip_grad_norm_(list(parameters), self.config.clip_norm)
+
+    def keep(self, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
+        """Take a loss into its running mean on its own device, where nobody waits for it."""
+        if self.step == 1:
+            self.mean_loss, self.bad_step = self.mean_loss.to(loss.device), self.bad_step.to(loss.device)
+        self.mean_loss = self.mean_loss + (loss.double() - self.mean_loss) / min(self.step, _MEAN_OVER)
+        is_first = (self.bad_step == 0) & ~loss.isfinite()
+        self.bad_step = torch.where(is_first, self.step, self.bad_step)
+        self.terms |= terms
+
+    def validate(self, score: Callable[[Mapping[str, Tensor]], float] | None) -> None:
+        """Score the averaged weights and keep them if they are the best so far."""
+        self.validated = self.step
+        if score is None:
+            return
+        self._check_losses()
         state = self.ema.state()
         self.method.eval()
-        self.score = float(validate(state))
+        self.score = float(score(state))
         self.method.train()
         if not math.isfinite(self.score):
             raise NumericalError(
@@ -267,7 +266,6 @@ class _Run:
         self.history.add(
             stage=self.stage, step=self.step, validation=self.score, seconds=round(self.seconds, 3)
         )
-        self.judged = self.step
         if self.best is None or self.score < self.best[0]:
             self.best = (self.score, self.step, state)
 
@@ -282,10 +280,24 @@ class _Run:
         score, step, state = self.best or (None, self.step, self.ema.state())
         return Fit(state, step, score, self.history, stopped, self.seconds)
 
+    def _check_losses(self) -> None:
+        """Refuse to go on after a loss that was not finite; here the device is waited for."""
+        if step := int(self.bad_step):
+            phase = self.phases[self.turns[(step - 1) % len(self.turns)]]
+            raise NumericalError(
+                f"Expected a finite loss, found NaN or infinity at step {step} of phase `{phase.name}`. "
+                "Lower training.learning_rate, or look for extreme values with `cellflow check`."
+            )
+
     def _log(self) -> None:
+        self._check_losses()
         terms = {name: float(term) for name, term in self.terms.items()}
         self.history.add(
-            stage=self.stage, step=self.step, loss=self.mean_loss, **terms, seconds=round(self.seconds, 3)
+            stage=self.stage,
+            step=self.step,
+            loss=float(self.mean_loss),
+            **terms,
+            seconds=round(self.seconds, 3),
         )
 
 

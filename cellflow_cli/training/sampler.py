@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from cellflow_cli.embedders import draw
-from cellflow_cli.types import Batch, ModelShape, Population, PopulationPair
+from cellflow_cli.methods import Needs
+from cellflow_cli.types import Batch, ModelShape, PopulationPair
 
 
 class PairSampler:
@@ -20,36 +21,28 @@ class PairSampler:
     Args:
         pairs: Training pairs, all on one device.
         shape: Codes of treatments and samples.
+        needs: Of the method: how many control cells the embedder sees, whether these are other cells than
+            the ones that flow, and whether known pairs are drawn together (see `_with_partners`).
         n_populations: b, pairs per batch.
         n_cells: n, cells per population.
-        context_cells: m, control cells that the embedder sees; zero where there is none.
-        apart: Whether those are other cells than the ones that flow. A context that the field queries
-            at a point on the way of a cell would otherwise hold the cell's own start, so that the
-            distance to it gives the direction away.
-        with_pairs: Whether known pairs of cells are drawn together (see `_with_partners`); without, cells
-            are drawn as where none are known.
     """
 
     def __init__(
         self,
         pairs: Sequence[PopulationPair],
         shape: ModelShape,
+        needs: Needs,
         *,
         n_populations: int,
         n_cells: int,
-        context_cells: int,
-        apart: bool = False,
-        with_pairs: bool = True,
     ) -> None:
         if not pairs:
             raise ValueError("no population pairs to draw from")
         self.pairs = list(pairs)
         self.shape = shape
+        self.needs = needs
         self.n_populations = n_populations
         self.n_cells = n_cells
-        self.context_cells = context_cells
-        self.apart = apart
-        self.with_pairs = with_pairs
         self._queue: list[int] = []
 
     def draw(self, rng: torch.Generator) -> Batch:
@@ -57,14 +50,17 @@ class PairSampler:
         chosen = [self.pairs[self._next(rng)] for _ in range(self.n_populations)]
         drawn = [self._drawn(pair, rng) for pair in chosen]
         sources = [pair.source for pair in chosen]
-        flowing = [rows.source for rows in drawn] if self.apart else None
-        labels = [self._label(pair) for pair in chosen]
-        population = draw(sources, self.context_cells, labels, rng, without=flowing)
-        covariates = torch.stack([source.covariates.to(source.cells) for source in sources])
+        targets = [pair.target for pair in chosen]
+        x0 = torch.stack([p.draw(rows.source).cells for p, rows in zip(sources, drawn, strict=True)])
+        x1 = torch.stack([p.draw(rows.target).cells for p, rows in zip(targets, drawn, strict=True)])
+        context = self.needs.context
+        excluded = [rows.source for rows in drawn] if context.disjoint else None
+        labels = [self.shape.label_of(source.name) for source in sources]
+        covariates = torch.stack([source.covariates.to(x0) for source in sources])
         return Batch(
-            x0=_cells(sources, [rows.source for rows in drawn]),
-            x1=_cells([pair.target for pair in chosen], [rows.target for rows in drawn]),
-            population=population,
+            x0=x0,
+            x1=x1,
+            population=draw(sources, context.cells, labels, rng, excluded=excluded),
             condition=self.shape.encode([pair.condition for pair in chosen], covariates),
             n_paired=torch.tensor([rows.n_paired for rows in drawn]),
         )
@@ -75,14 +71,10 @@ class PairSampler:
         return self._queue.pop()
 
     def _drawn(self, pair: PopulationPair, rng: torch.Generator) -> "_Drawn":
-        sizes = len(pair.source.cells), len(pair.target.cells)
-        if pair.pairs is None or not self.with_pairs:
+        sizes = pair.source.n_cells, pair.target.n_cells
+        if pair.pairs is None or not self.needs.known_pairs:
             return _Drawn(_rows(sizes[0], self.n_cells, rng), _rows(sizes[1], self.n_cells, rng), 0)
         return _with_partners(pair.pairs, sizes, self.n_cells, rng)
-
-    def _label(self, pair: PopulationPair) -> int:
-        name = pair.source.name
-        return self.shape.samples.index(name) if name in self.shape.samples else -1
 
 
 class _Drawn(NamedTuple):
@@ -129,10 +121,6 @@ def _partners_first(paired: Int[Tensor, " k"], size: int) -> Int[Tensor, " n"]:
     alone = torch.ones(size, dtype=torch.bool)
     alone[paired] = False
     return torch.cat([paired, alone.nonzero().squeeze(-1)])
-
-
-def _cells(populations: Sequence[Population], rows: Sequence[Int[Tensor, " n"]]) -> Float[Tensor, "b n d"]:
-    return torch.stack([p.cells[i.to(p.cells.device)] for p, i in zip(populations, rows, strict=True)])
 
 
 def _rows(n: int, k: int, rng: torch.Generator) -> Int[Tensor, " k"]:

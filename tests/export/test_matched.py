@@ -41,9 +41,9 @@ def test_labels_under_the_users_names(markers):
 def test_features_are_those_that_metrics_see(markers, log1p):
     import torch
 
-    from cellflow_cli.prediction.provenance import read_provenance
+    from cellflow_cli.prediction.file import PredictionFile
 
-    transform = read_provenance(markers[0]).transform
+    transform = PredictionFile.read(markers[0]).transform
     cells = matched(*markers)
     np.testing.assert_allclose(cells.obsm["X_flow"], cells.X / transform.scale, rtol=1e-5)
     assert "X_pca" not in cells.obsm

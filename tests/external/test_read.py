@@ -54,9 +54,9 @@ def test_with_training_cells_every_number_is_that_of_our_own_file(truth, ours, p
 
 
 def test_a_model_stands_in_for_training_cells(truth, ours, plain):
-    from cellflow_cli.prediction.provenance import read_provenance
+    from cellflow_cli.prediction.file import PredictionFile
 
-    known = read_provenance(ours)
+    known = PredictionFile.read(ours)
     adopted = cf.adopt(plain, truth, SPEC, transform=known.transform, summaries=known.summaries)
     shared = ["identity", "mean-shift"]
     pd.testing.assert_series_equal(

@@ -1,5 +1,6 @@
 """A trained model: a method with the features, categories and summaries of its training data."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -7,18 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cellflow_cli._version import __version__
 from cellflow_cli.baselines import Summaries
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.config import RunConfig, from_dict, to_dict
+from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.split import Split
 from cellflow_cli.data.tensors import Vocabulary
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.device import resolve
 from cellflow_cli.errors import BundleError, ConfigError, listed
-from cellflow_cli.model import folder as bundle
+from cellflow_cli.methods import Method
+from cellflow_cli.model import folder as folder_format
+from cellflow_cli.prediction import PredictionRequest, predict
 from cellflow_cli.rng import scoped, stream
 from cellflow_cli.training.history import History
 from cellflow_cli.types import Condition, ModelShape
@@ -33,7 +37,7 @@ class Model:
 
     Attributes:
         method: The trained network, in evaluation mode.
-        config: The resolved settings; `config.solver.steps` is calibrated.
+        config: The resolved settings, with what the method was calibrated to (`method.solver.steps`).
         transform: From expression to the feature space of the flow, and back.
         shape: Treatments, doses and sizes.
         vocabulary: Cell types and covariates.
@@ -43,7 +47,7 @@ class Model:
         run: Provenance: seed, device, versions, input hashes, times.
     """
 
-    method: nn.Module
+    method: Method
     config: RunConfig
     transform: FeatureTransform
     shape: ModelShape
@@ -56,7 +60,17 @@ class Model:
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits that change with any weight or setting."""
-        return bundle.model_id(self.method.state_dict(), to_dict(self.config))
+        return folder_format.model_id(self.method.state_dict(), to_dict(self.config))
+
+    @property
+    def spec(self) -> DataSpec:
+        """What the columns of the data mean."""
+        return self.config.data
+
+    @property
+    def method_name(self) -> str:
+        """Catalog name of the method."""
+        return self.config.method.name
 
     @property
     def device(self) -> torch.device:
@@ -87,13 +101,29 @@ class Model:
         controls: bool = True,
         seed: int = 0,
     ) -> "anndata.AnnData":
-        """Carry the control cells of samples to treatments; see `cellflow_cli.model.predict`."""
-        from cellflow_cli.model._predict import PredictionRequest, predict
+        """Carry the control cells of samples to treatments; see `prediction.predict`.
 
+        Args:
+            adata: Holds control cells of one or more samples; not modified.
+            treatments: Default: all that were trained.
+            doses: Default: those that were trained.
+            samples: `"unseen"` (groups that training never saw), `"all"`, or values by obs column.
+            controls: Whether the control rows are part of the output.
+            seed: Of the subsamples that the embedder sees.
+        """
         request = PredictionRequest(
             treatments=treatments, doses=doses, samples=samples, controls=controls, seed=seed
         )
         return predict(self, adata, request)
+
+    def provenance(self) -> dict[str, Any]:
+        """Version, id, method and its settings, as a prediction file keeps them."""
+        return {
+            "version": __version__,
+            "model_id": self.id,
+            "method": self.method_name,
+            "settings": json.dumps(to_dict(self.config.method), ensure_ascii=False),
+        }
 
     def to(self, device: str | torch.device) -> "Model":
         """The same model with its weights on another device (moved, not copied)."""
@@ -105,7 +135,7 @@ class Model:
         Raises:
             OutputError: If it exists without `force`, or cannot be written.
         """
-        content = bundle.Bundle(
+        content = folder_format.Bundle(
             config=to_dict(self.config),
             state=self.method.state_dict(),
             transform=self.transform.arrays(),
@@ -120,7 +150,7 @@ class Model:
             history=self.history.to_lines(),
             run={**self.run, "model_id": self.id},
         )
-        bundle.write(Path(folder), content, version=__version__, force=force)
+        folder_format.write(Path(folder), content, version=__version__, force=force)
 
 
 def load(folder: Path | str, *, device: str | torch.device = "cpu") -> Model:
@@ -135,7 +165,7 @@ def load(folder: Path | str, *, device: str | torch.device = "cpu") -> Model:
         ConfigError: If the device is not there.
     """
     place = resolve(device)
-    content = bundle.read(Path(folder))
+    content = folder_format.read(Path(folder))
     try:
         config = from_dict(content.config)
         shape = _shape_from_json(content.features["shape"])
@@ -156,13 +186,13 @@ def load(folder: Path | str, *, device: str | torch.device = "cpu") -> Model:
     )  # fmt: skip
 
 
-def build_method(config: RunConfig, shape: ModelShape) -> nn.Module:
+def build_method(config: RunConfig, shape: ModelShape) -> Method:
     """An untrained method with weights drawn from the seed."""
     with scoped(stream(config.seed, "init")):
         return Catalog("methods").build(config.method, shape)
 
 
-def load_state(method: nn.Module, state: Mapping[str, Tensor], folder: Path) -> None:
+def load_state(method: Method, state: Mapping[str, Tensor], folder: Path) -> None:
     """Load weights strictly.
 
     Raises:
@@ -174,13 +204,13 @@ def load_state(method: nn.Module, state: Mapping[str, Tensor], folder: Path) -> 
         "unknown": [name for name in state if name not in own],
         "of another shape": [name for name in own if name in state and own[name].shape != state[name].shape],
     }
-    found = "; ".join(f"{kind}: {listed(names)}" for kind, names in faults.items() if names)
-    if found:
+    differences = "; ".join(f"{kind}: {listed(names)}" for kind, names in faults.items() if names)
+    if differences:
         raise BundleError(
-            f"Expected weights that fit the configuration in `{folder}`, found some {found}. "
+            f"Expected weights that fit the configuration in `{folder}`, found some {differences}. "
             "Copy the folder again."
         )
-    method.load_state_dict(dict(state), strict=True)
+    method.load_state_dict(dict(state))
 
 
 def _shape_to_json(shape: ModelShape) -> dict[str, Any]:

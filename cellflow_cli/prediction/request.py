@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,12 +11,9 @@ from cellflow_cli.data.faults import predicted_findings
 from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.populations import POOLED, PopulationRows, control_table
 from cellflow_cli.errors import ConfigError, DataError, listed, nearest
+from cellflow_cli.prediction.context import CONTEXTS
+from cellflow_cli.prediction.trained_model import TrainedModel
 from cellflow_cli.types import Condition
-
-if TYPE_CHECKING:
-    from cellflow_cli.model._model import Model
-
-POPULATIONS = ("own", "other", "average")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +26,12 @@ class PredictionRequest:
         samples: `"unseen"` (groups that training never saw), `"all"`, or values by obs column.
         like: Obs of measured cells: predict each sample's conditions that occur there, and no other.
         assume_control: Take all cells as controls where the treatment column is missing.
-        population: `"own"`; or, to see whether the population matters, `"other"`: tell the model the
-            control population of the next sample in the output instead of the sample's own, or
-            `"average"`: all control populations of the training part, their contexts averaged.
+        population: Population used as context: the sample's `"own"`; or, to test whether context matters,
+            `"other"`, that of the sample before it in the output, or `"average"`, all control populations of
+            the training part, their contexts averaged.
         sample_name: Name of the sample where the sample columns are missing.
         controls: Whether the control rows are part of the output.
-        min_coverage: Smallest share of the model's features that the data must have.
+        min_coverage: Minimum share of the model's features that the data must have.
         seed: Of the subsamples that the embedder sees.
         chunk: Cells per call, a bound on memory.
     """
@@ -61,41 +57,43 @@ class Task:
     conditions: tuple[Condition, ...]
 
 
-def tasks(model: "Model", obs: pd.DataFrame, request: PredictionRequest) -> tuple[list[Task], list[str]]:
+def tasks(model: TrainedModel, obs: pd.DataFrame, request: PredictionRequest) -> tuple[list[Task], list[str]]:
     """Control populations with their conditions, and warnings.
 
     Raises:
         ConfigError: If a treatment or dose was not trained, or is the control.
         DataError: If no sample is left.
     """
-    if request.population not in POPULATIONS:
-        hint = nearest(request.population, POPULATIONS)
-        raise ConfigError(f"Expected population {listed(POPULATIONS)}, found {request.population!r}.{hint}")
-    controls = control_table(obs, model.config.data, request.assume_control, request.sample_name)
+    if request.population not in CONTEXTS:
+        hint = nearest(request.population, CONTEXTS)
+        raise ConfigError(f"Expected population {listed(CONTEXTS)}, found {request.population!r}.{hint}")
+    controls = control_table(obs, model.spec, request.assume_control, request.sample_name)
     chosen = _samples(model, obs, controls, request.samples)
     conditions, warnings = requested_conditions(model, request)
     if request.like is None:
         return [Task(control=control, conditions=tuple(conditions)) for control in chosen], warnings
     measured = _measured(model, request.like)
-    made = [
+    planned = [
         Task(
             control=control,
             conditions=tuple(c for c in conditions if c in _of_sample(measured, control.sample)),
         )
         for control in chosen
     ]
-    if not any(task.conditions for task in made):
+    if not any(task.conditions for task in planned):
         raise DataError(
             f"Expected samples and treatments of the data among the measured ones, found none: samples here "
             f"{listed(c.name for c in chosen)}, measured {listed(' | '.join(s) for s in measured)}."
             f"{where(request.like)} Give another file to `--like`, or leave it out."
         )
-    return [task for task in made if task.conditions], warnings
+    return [task for task in planned if task.conditions], warnings
 
 
-def requested_conditions(model: "Model", request: PredictionRequest) -> tuple[list[Condition], list[str]]:
-    """Conditions asked for, in trained order, and warnings about doses between or beyond trained ones."""
-    spec, shape = model.config.data, model.shape
+def requested_conditions(
+    model: TrainedModel, request: PredictionRequest
+) -> tuple[list[Condition], list[str]]:
+    """Conditions to predict, in trained order, and warnings about doses between or beyond trained ones."""
+    spec, shape = model.spec, model.shape
     warnings: list[str] = []
     for name in request.treatments or ():
         if name in spec.control:
@@ -128,7 +126,7 @@ def _untrained_dose(treatment: str, dose: float, trained: Sequence[float], unit:
     if len(trained) < 2:
         known = shown if trained else f"{treatment!r} was trained without doses"
         raise ConfigError(
-            f"Expected a trained dose, found {dose:g}: {known}, which tells nothing of other doses. "
+            f"Expected a trained dose, found {dose:g}: {known}; the response to other doses is unknown. "
             "Choose with `--treatment` and `--dose`."
         )
     if not np.isfinite(dose) or dose < 0:
@@ -140,7 +138,7 @@ def _untrained_dose(treatment: str, dose: float, trained: Sequence[float], unit:
 
 
 def _samples(
-    model: "Model",
+    model: TrainedModel,
     obs: pd.DataFrame,
     controls: Sequence[PopulationRows],
     samples: str | Mapping[str, Iterable[str]],
@@ -170,16 +168,16 @@ def _samples(
                 f"{nearest(unknown[0], set(values))}{where(obs)} Choose with `--samples`."
             )
         kept &= np.isin(values, names)
-    torn = [control.name for control in controls if 0 < kept[control.rows].sum() < len(control.rows)]
-    if torn:
+    partial = [control.name for control in controls if 0 < kept[control.rows].sum() < len(control.rows)]
+    if partial:
         raise DataError(
             f"Expected `--samples` to choose whole samples, found only some of the control cells of "
-            f"{listed(torn)}.{where(obs)} A population is predicted as a whole: choose by a column "
-            "that says the same for all cells of a sample, and cells afterwards in the prediction."
+            f"{listed(partial)}.{where(obs)} A population is predicted as a whole: choose by a column "
+            "that is constant within a sample, and cells afterwards in the prediction."
         )
     chosen = [control for control in controls if kept[control.rows].any()]
     if not chosen:
-        raise DataError(f"Expected control cells among the samples asked for, found none.{where(obs)}")
+        raise DataError(f"Expected control cells among the chosen samples, found none.{where(obs)}")
     return chosen
 
 
@@ -193,9 +191,9 @@ def _of_sample(measured: Mapping[tuple[str, ...], set[Condition]], sample: tuple
     return set().union(*fits)
 
 
-def _measured(model: "Model", obs: pd.DataFrame) -> dict[tuple[str, ...], set[Condition]]:
+def _measured(model: TrainedModel, obs: pd.DataFrame) -> dict[tuple[str, ...], set[Condition]]:
     """Conditions measured per sample."""
-    spec = model.config.data
+    spec = model.spec
     for column in (spec.treatment_key, *spec.sample_key, *([spec.dose_key] if spec.dose_key else [])):
         if finding := missing_column(obs, column, "--like"):
             raise_first([finding])
@@ -205,8 +203,8 @@ def _measured(model: "Model", obs: pd.DataFrame) -> dict[tuple[str, ...], set[Co
     keys = [labels(frame[key]) for key in spec.sample_key]
     treatments = labels(frame[spec.treatment_key])
     doses = dose_values(frame[spec.dose_key])[0] if spec.dose_key else np.full(len(frame), np.nan)
-    found: dict[tuple[str, ...], set[Condition]] = {}
+    measured: dict[tuple[str, ...], set[Condition]] = {}
     for *sample, treatment, dose in zip(*keys, treatments, doses, strict=True):
         condition = Condition(str(treatment), None if np.isnan(dose) else float(dose))
-        found.setdefault(tuple(map(str, sample)), set()).add(condition)
-    return found
+        measured.setdefault(tuple(map(str, sample)), set()).add(condition)
+    return measured

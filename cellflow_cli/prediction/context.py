@@ -1,38 +1,29 @@
-"""Whose control population a model is told: the sample's own, or another to see whether it matters."""
-
-from typing import TYPE_CHECKING, Any
+"""The population that a model is conditioned on: the sample's own, or another to test whether it matters."""
 
 import torch
 
 from cellflow_cli.errors import BundleError
+from cellflow_cli.prediction.trained_model import TrainedModel
 from cellflow_cli.types import Population
 
-if TYPE_CHECKING:
-    from cellflow_cli.model._model import Model
+CONTEXTS = ("own", "other", "average")
 
 
-def label_of(model: "Model", population: Population) -> int:
-    """Code of the sample if it was trained on, else -1."""
-    known = model.shape.samples
-    return known.index(population.name) if population.name in known else -1
-
-
-def why_blind(model: "Model") -> str:
-    """Why the cells of the control population cannot matter to the model, or an empty string."""
-    method: Any = model.method
-    if method.context_cells:
+def why_context_is_ignored(model: TrainedModel) -> str:
+    """Why the cells of the control population make no difference to the model, or an empty string."""
+    needs = model.method.needs.context
+    if needs.cells:
         return ""
-    name = model.config.method.name
-    if getattr(method, "embedder", None) is not None:
-        return f"`{name}` is told the label of a sample, not its cells"
-    return f"`{name}` is told no population, it sees each cell alone"
+    if needs.label:
+        return f"`{model.method_name}` is conditioned on the label of a sample, not on its cells"
+    return f"`{model.method_name}` is not conditioned on the population: it sees each cell alone"
 
 
-def training_controls(model: "Model") -> list[Population]:
+def training_controls(model: TrainedModel) -> list[Population]:
     """The control populations of the training part, a few hundred cells each.
 
     Raises:
-        BundleError: If the model folder holds none, or not the cell types that the model was told.
+        BundleError: If the model folder holds none, or not the cell types that the model is conditioned on.
     """
     summaries, q = model.summaries, model.shape.n_node_features
     if not len(summaries.cells) or (q and not len(summaries.codes)):
