@@ -57,12 +57,15 @@ class Flag:
         """The value of the field from what the command line gave: texts for several values or pairs.
 
         Raises:
-            ConfigError: If a pair has another form than `NAME=VALUE`.
+            ConfigError: If a pair has another form than `NAME=VALUE`, or there is nothing between the commas.
         """
         if self.shape == "pairs":
             return pairs(self.on, value)
         if self.shape == "many":
-            return tuple(split_names(value) if self.metadata.get("commas") else value)
+            values = split_names(value) if self.metadata.get("commas") else value
+            if not values:
+                raise ConfigError(f"Expected names after `{self.on}`, found none.")
+            return tuple(values)
         return not value if self._switches_off else value
 
     def write(self, value: Any) -> list[str]:
@@ -95,13 +98,12 @@ def flags_of(cls: type, without: Collection[str] = (), only: Collection[str] | N
         without: Names of fields to leave out.
         only: Names of fields to take; default: all.
     """
-    hints = typing.get_type_hints(cls)
-    fields = [field for field in dataclasses.fields(cls) if field.init]
-    names = {field.name for field in fields}
-    if unknown := {*without, *(only or ())} - names:
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    if unknown := {*without, *(only or ())} - fields.keys():
         raise ValueError(f"no fields {sorted(unknown)} in {cls.__name__}")
-    chosen = names - set(without) if only is None else set(only) - set(without)
-    return [_flag(field, hints[field.name]) for field in fields if field.name in chosen]
+    names = [name for name in fields if name not in without and (only is None or name in only)]
+    hints = _hints(cls, {name: fields[name].type for name in names})
+    return [_flag(fields[name], hints[name]) for name in names]
 
 
 def to_flags(config: Any, without: Collection[str] = ()) -> tuple[str, ...]:
@@ -138,6 +140,12 @@ def pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:
         if not name.strip() or not value.strip():
             raise ConfigError(f"Expected `{flag} NAME=VALUE`, found {text!r}.")
     return {name.strip(): value.strip() for name, _, value in parts}
+
+
+def _hints(cls: type, annotations: dict[str, Any]) -> dict[str, Any]:
+    """Types of some fields; those of the others may need modules that are not loaded."""
+    some = type(cls.__name__, (), {"__module__": cls.__module__, "__annotations__": annotations})
+    return typing.get_type_hints(some)
 
 
 def _flag(field: "dataclasses.Field[Any]", hint: Any) -> Flag:

@@ -9,6 +9,7 @@ import pytest
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.flags import flags_of, pairs, split_names, to_flags, written
+from cellflow_cli.prediction.request import PredictionRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,19 @@ def test_values_as_words(name, value, words):
 )
 def test_values_from_what_was_typed(name, given, value):
     assert FLAGS[name].read(given) == value
+
+
+def test_names_that_are_none():
+    with pytest.raises(ConfigError, match="Expected names after `--metrics`, found none"):
+        FLAGS["metrics"].read([" , "])
+
+
+def test_fields_whose_type_is_not_loaded_do_not_hinder_the_others():
+    assert [flag.text for flag in flags_of(PredictionRequest, only=("doses", "controls"))] == [
+        "--dose", "--no-controls",
+    ]  # fmt: skip
+    with pytest.raises(NameError):
+        flags_of(PredictionRequest)
 
 
 def test_only_what_differs_from_the_defaults_is_written():

@@ -18,7 +18,8 @@ from cellflow_cli.errors import DataError, listed
 from cellflow_cli.prediction.context import training_controls, why_context_is_ignored
 from cellflow_cli.prediction.file import SOURCE_CELL, provenance
 from cellflow_cli.prediction.obs import population_obs, sample_columns
-from cellflow_cli.prediction.request import PredictionRequest, Task, tasks
+from cellflow_cli.prediction.request import PredictionRequest
+from cellflow_cli.prediction.tasks import Task, tasks
 from cellflow_cli.prediction.trained_model import TrainedModel
 from cellflow_cli.prediction.transport import prepare, transport
 from cellflow_cli.types import Condition, Population
