@@ -1,84 +1,88 @@
 """`cellflow evaluate`: how good a prediction is, beside baselines and the noise floor."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import _other_tools as other
 from cellflow_cli.cli import console
-from cellflow_cli.cli._gate import FailIfWorseThan, GateMetric, bar, fail_if_worse
+from cellflow_cli.cli._command import command
+from cellflow_cli.cli._fields import OptionsOf
+from cellflow_cli.cli._gate import Bar
+from cellflow_cli.errors import ConfigError
+from cellflow_cli.evaluation.config import EvaluationConfig
 
 if TYPE_CHECKING:
+    import anndata
+
     from cellflow_cli.evaluation.result import Scores
     from cellflow_cli.model import Model
 
 _BEST = {"low": "↓", "high": "↑", "one": "→1"}
 _SPACES = {"flow": "Features of the flow", "genes": "Genes or markers"}
 
+Predicted = Annotated[
+    Path, typer.Argument(metavar="PRED", help="Prediction of `cellflow predict`, or of another tool.")
+]
+Truth = Annotated[
+    Path, typer.Argument(metavar="TRUTH", help="Measured cells; other samples in it are ignored.")
+]
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="REPORT", help="Folder to write.", rich_help_panel=opt.OUTPUT),
+]
 
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """What is reported besides scores."""
+
+    model: Path | None = field(
+        default=None,
+        metadata={
+            "help": "Model folder that made PRED: for all baselines, the context ablation, and paths.",
+            "metavar": "MODEL",
+            "panel": opt.INPUT,
+        },
+    )
+    ablation: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Context ablation: also predict with another sample's population and with the average one.",
+            "default": "yes with --model",
+            "panel": opt.COMPUTE,
+        },
+    )
+    page: bool = field(
+        default=True, metadata={"help": "Write report.html and its figures.", "panel": opt.OUTPUT}
+    )
+
+
+class _Cells(NamedTuple):
+    """Both sides of the evaluation, and the model if it is known."""
+
+    predicted: "anndata.AnnData"
+    truth: "anndata.AnnData"
+    model: "Model | None" = None
+
+
+@command
 def evaluate(
-    predicted: Annotated[
-        Path, typer.Argument(metavar="PRED", help="Prediction of `cellflow predict`, or of another tool.")
-    ],
-    truth: Annotated[
-        Path, typer.Argument(metavar="TRUTH", help="Measured cells; other samples in it are left aside.")
-    ],
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="REPORT", help="Folder to write.", rich_help_panel=opt.OUTPUT),
-    ],
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Model folder that made PRED: for all baselines, whether the population matters, and paths.",
-            rich_help_panel=opt.INPUT,
-        ),
-    ] = None,
-    metrics: Annotated[list[str] | None, opt.metrics_option("all")] = None,
-    definitions: opt.Definitions = None,
-    page: Annotated[
-        bool,
-        typer.Option(
-            "--page/--no-page", help="Write report.html and its figures.", rich_help_panel=opt.OUTPUT
-        ),
-    ] = True,
-    scale: opt.Scale = None,
-    max_cells: opt.MaxCells = 2500,
-    all_cells: opt.AllCells = False,
-    floor_splits: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Random splits that the noise floor is averaged over.", rich_help_panel=opt.COMPUTE
-        ),
-    ] = 5,
-    fail_if_worse_than: FailIfWorseThan = None,
-    metric: GateMetric = None,
-    ablation: opt.Ablation = None,
-    audit: opt.Audit = True,
-    seed: opt.Seed = 0,
+    predicted: Predicted,
+    truth: Truth,
+    output: Output,
+    config: Annotated[EvaluationConfig, OptionsOf(EvaluationConfig, without=_LIBRARY, panel=opt.COMPUTE)],
+    bar: Annotated[Bar, OptionsOf(Bar, panel=opt.COMPUTE)],
+    extras: Annotated[Extras, OptionsOf(Extras)],
+    columns: other.Columns,
+    file_format: other.Format,
+    training: other.Training = None,
     device: opt.Device = "auto",
     force: opt.Force = False,
     as_json: opt.Json = False,
-    treatment_key: other.TreatmentKey = None,
-    control: other.Control = None,
-    sample_key: other.SampleKey = None,
-    group_key: other.GroupKey = None,
-    batch_key: other.BatchKey = None,
-    dose_key: other.DoseKey = None,
-    cell_type_key: other.CellTypeKey = None,
-    features: other.Features = None,
-    expression: other.Expression = None,
-    predicted_in: other.PredictedIn = None,
-    predicted_expression: other.PredictedExpression = None,
-    predicted_obs: other.PredictedObs = None,
-    rename: other.Rename = None,
-    assume_feature_order: other.AssumeFeatureOrder = False,
-    shared_features: other.SharedFeatures = False,
-    training: other.Training = None,
-    holdout: other.HoldoutOption = None,
 ) -> None:
     """Hold a prediction against measured cells: metrics, baselines and the noise floor.
 
@@ -90,109 +94,111 @@ def evaluate(
     Another tool's: cellflow evaluate scgen.h5ad measured.h5ad --treatment-key condition --control ctrl
     --sample-key donor --predicted-obs condition=IFN --training training.h5ad -o report
     """
-    options = other.given(locals())
-    from cellflow_cli.data.read import read
-    from cellflow_cli.device import resolve
-    from cellflow_cli.errors import ConfigError
-    from cellflow_cli.evaluation.evaluate import score
     from cellflow_cli.evaluation.result import check_report
-    from cellflow_cli.external.external_format import is_foreign
-    from cellflow_cli.model import ContextAblation
-    from cellflow_cli.prediction.file import PredictionFile
-    from cellflow_cli.report.page import FILES
+    from cellflow_cli.report.page import FILES, Inputs
 
-    if ablation and model is None:
+    if extras.ablation and extras.model is None:
         raise ConfigError("Expected `--model MODEL` beside `--ablation`, found none. Name the model folder.")
     check_report(output, force=force, holds=FILES)
-    asked, others = opt.metric_names(metrics), opt.definition_names(definitions)
-    gate = bar(fail_if_worse_than, metric, asked, others)
-    where = resolve(device)
-    prediction = read([predicted])
-    trained = None
-    if is_foreign(prediction) and (options or model):
-        if ablation:
-            raise ConfigError("Expected a prediction of `cellflow predict` with `--ablation`, found another.")
-        prediction, measured = other.adopted(prediction, truth, model, options, seed)
-    else:
-        provenance = PredictionFile.read(prediction)
-        other.refuse(options, provenance.spec)
-        trained = _trained(model, provenance.facts.get("model_id"), device) if model else None
-        measured = read([truth], features=provenance.spec.features)
-    stored: dict[str, Any] = (
-        {"transform": trained.transform, "summaries": trained.summaries} if trained else {}
-    )
-    further = (
-        ContextAblation(trained, PredictionFile.read(prediction)).predictions
-        if trained and ablation is not False
-        else None
-    )
-    with console.progress("Scoring") as on_progress:
-        scores = score(
-            prediction, measured, **stored, metrics=asked, definitions=others, max_cells=max_cells,
-            all_cells=all_cells, floor_splits=floor_splits, audit=audit, seed=seed, device=where, scale=scale,
-            further=further, on_progress=on_progress,
-        )  # fmt: skip
-    made: dict[str, bytes] = {}
-    if page:
+    bar.check(config)
+    external = other.External(columns, file_format, tuple(training or ()))
+    cells = _read(predicted, truth, external, extras, config.seed, device)
+    scores = _scores(cells, config, extras.ablation, device)
+    figures: dict[str, bytes] = {}
+    if extras.page:
         console.say("Drawing the page")
-        made = _page(
-            scores, prediction, measured, trained, (predicted, truth, model), seed, other.words(options)
-        )
-    scores.save(output, force, made, FILES)
-    summary = scores.summary()
-    _show(scores, summary, output)
-    if page:
+        model = None if extras.model is None else str(extras.model)
+        inputs = Inputs(predicted=str(predicted), truth=str(truth), model=model, options=external.words)
+        figures = _page(scores, cells, inputs)
+    scores.save(output, force, figures, FILES)
+    _show(scores, scores.summary(), output)
+    if extras.page:
         console.say(f"Open {output / 'report.html'} in a browser")
     if as_json:
-        names = (*scores.files, *made)
-        console.emit_json({**summary, "files": [str(output / name) for name in names]})
-    if gate:
-        fail_if_worse(scores, *gate, output)
-    if asked:
-        _fail_if_missing(scores, asked, output)
+        files = [str(output / name) for name in (*scores.files, *figures)]
+        console.emit_json({**scores.summary().to_json(), "files": files})
+    bar.fail_if_worse(scores, output)
+    _fail_if_missing(scores, config.metrics or (), output)
 
 
-def _page(
-    scores: "Scores",
-    prediction: Any,
-    measured: Any,
-    trained: "Model | None",
-    paths: tuple[Path, Path, Path | None],
+def _read(
+    predicted: Path,
+    truth: Path,
+    external: other.External,
+    extras: Extras,
     seed: int,
-    options: tuple[str, ...],
-) -> dict[str, bytes]:
+    device: str,
+) -> _Cells:
+    """Prediction, measured cells and model.
+
+    Raises:
+        ConfigError: If options contradict what the files say.
+        DataError, BundleError: If a file is not what it should be.
+    """
+    from cellflow_cli.data.read import read
+    from cellflow_cli.device import resolve
+    from cellflow_cli.prediction import PredictionFile, is_prediction
+
+    resolve(device)  # before anything is read
+    prediction = read([predicted])
+    if not is_prediction(prediction) and (external or extras.model):
+        if extras.ablation:
+            raise ConfigError("Expected a prediction of `cellflow predict` with `--ablation`, found another.")
+        return _Cells(*other.read_external_files(prediction, truth, external, extras.model, seed))
+    stored = PredictionFile.read(prediction)
+    external.check_unneeded(stored.spec)
+    model = None
+    if extras.model is not None:
+        model = _model(extras.model, stored.facts.get("model_id"), device)
+    return _Cells(prediction, read([truth], features=stored.spec.features), model)
+
+
+def _scores(cells: _Cells, config: EvaluationConfig, ablation: bool | None, device: str) -> "Scores":
+    from cellflow_cli.device import resolve
+    from cellflow_cli.evaluation.evaluate import evaluate as score
+    from cellflow_cli.model import ContextAblation
+    from cellflow_cli.prediction import PredictionFile
+
+    known: dict[str, Any] = {}
+    if cells.model is not None:
+        known = {"transform": cells.model.transform, "summaries": cells.model.summaries}
+        if ablation is not False:
+            stored = PredictionFile.read(cells.predicted)
+            known["extra_predictions"] = ContextAblation(cells.model, stored).predictions
+    with console.progress("Scoring") as on_progress:
+        return score(
+            cells.predicted, cells.truth, config, device=resolve(device), on_progress=on_progress, **known
+        )
+
+
+def _page(scores: "Scores", cells: _Cells, inputs: Any) -> dict[str, bytes]:
     """The page and its figures."""
-    from cellflow_cli.report.card import Inputs
     from cellflow_cli.report.page import files
     from cellflow_cli.report.paths import Flows, read_flows
     from cellflow_cli.report.pictures import read_pictures
     from cellflow_cli.report.split import read_split
 
-    predicted, truth, model = paths
-    pictures = read_pictures(
-        prediction, measured, transform=trained.transform if trained else None, seed=seed
-    )
-    flows = read_flows(scores, pictures, trained, prediction, measured, seed=seed) if trained else Flows()
+    prediction, measured, model = cells
+    seed = scores.config.seed
+    pictures = read_pictures(prediction, measured, transform=model.transform if model else None, seed=seed)
+    flows = read_flows(scores, pictures, model, prediction, measured, seed=seed) if model else Flows()
     return files(
         scores,
         pictures,
-        read_split(prediction, measured, summaries=trained.summaries if trained else None),
+        read_split(prediction, measured, summaries=model.summaries if model else None),
         flows=flows.populations,
         no_flows=flows.reason,
-        inputs=Inputs(
-            predicted=str(predicted), truth=str(truth), model=str(model) if model else None, options=options
-        ),
+        inputs=inputs,
     )
 
 
-def _trained(folder: Path, model_id: str | None, device: str) -> "Model":
+def _model(folder: Path, model_id: str | None, device: str) -> "Model":
     """The model that made the prediction.
 
     Raises:
         BundleError: If the folder is no model.
         ConfigError: If it is another model than the one that made the prediction.
     """
-    from cellflow_cli.errors import ConfigError
     from cellflow_cli.model import load
 
     model = load(folder, device=device)

@@ -7,19 +7,21 @@ import typer
 
 from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import console
+from cellflow_cli.cli._command import command
 
 
+@command
 def export(
     predicted: Annotated[Path, typer.Argument(metavar="PRED", help="Prediction of `cellflow predict`.")],
     truth: Annotated[
-        Path, typer.Argument(metavar="TRUTH", help="Measured cells; other samples in it are left aside.")
+        Path, typer.Argument(metavar="TRUTH", help="Measured cells; other samples in it are ignored.")
     ],
     tool: Annotated[
         str,
         typer.Option(
             "--for",
             metavar="TOOL",
-            help="Which tool; `cellflow list export` names them.",
+            help="The tool; see `cellflow list export`.",
             rich_help_panel=opt.OUTPUT,
         ),
     ],
@@ -31,7 +33,7 @@ def export(
         int | None,
         typer.Option(
             min=2,
-            help="Most cells of a population in each role.",
+            help="Maximum cells per population and role.",
             show_default="all",
             rich_help_panel=opt.COMPUTE,
         ),
@@ -58,14 +60,14 @@ def export(
     prediction = read([predicted])
     measured = read([truth], features=read_provenance(prediction).spec.features)
     cells = matched(prediction, measured, max_cells=max_cells, seed=seed)
-    made = target.files(cells)
+    files = target.files(cells)
     with replaced_folder(output, force=force, holds=target.names) as temporary:
-        for name, content in made.items():
+        for name, content in files.items():
             content.write_h5ad(temporary / name, compression="gzip")
     n = int(cells.obs.loc[cells.obs[ROLE] == "measured", POPULATION].nunique())
     console.say(f"{n} populations, {cells.n_vars} features, {cells.n_obs:,} cells in {output}")
     usage = target.usage.format(folder=output)
     console.say(f"Next: {usage}")
     if as_json:
-        paths = [str(output / name) for name in made]
+        paths = [str(output / name) for name in files]
         console.emit_json({"files": paths, "populations": n, "cells": cells.n_obs, "usage": usage})

@@ -27,7 +27,7 @@ FLOW = "X_flow"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class ExportFormat:
     """What a file of this room ends with.
 
     Attributes:
@@ -47,9 +47,9 @@ def matched(
     """Control, predicted and measured cells of every population that was both predicted and measured.
 
     Args:
-        predicted: Output of `cellflow predict`, or of `adopt`.
+        predicted: Output of `cellflow predict`, or of `read_external`.
         truth: Measured cells as the training data were given; may hold other samples too.
-        max_cells: Most cells of each population in each role, drawn from the seed; default: all.
+        max_cells: Maximum cells per population and role, drawn from the seed; default: all.
         seed: For that draw.
 
     Returns:
@@ -75,7 +75,7 @@ def matched(
         )
     files = Files(predicted, truth, transform, torch.device("cpu"))
     files.check_prediction(alignment.of_prediction)
-    reader = _Reader(files, provenance, max_cells, seed)
+    reader = _Parts(files, provenance, max_cells, seed)
     parts, samples = [], set()
     for pair in pairs:
         if pair.sample not in samples:
@@ -85,7 +85,7 @@ def matched(
     return anndata.concat(parts, merge="same")
 
 
-class _Reader:
+class _Parts:
     """Cells of one role of a population as an AnnData."""
 
     def __init__(self, files: Files, provenance: PredictionFile, max_cells: int | None, seed: int) -> None:

@@ -10,7 +10,6 @@ import typer
 from typer.testing import CliRunner
 
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.cli._command import command
 from cellflow_cli.cli.evaluate import evaluate
 from cellflow_cli.published_metrics import metrics_of
 
@@ -26,7 +25,7 @@ def files(tmp_path, truth, predict):
 
 def run(folder, *options, pred="pred.h5ad", truth="truth.h5ad", out="report"):
     app = typer.Typer()
-    app.command()(command(evaluate))
+    app.command()(evaluate)
     arguments = [folder / pred, folder / truth, "-o", folder / out, "--device", "cpu", "--no-page", *options]
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 

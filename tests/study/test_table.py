@@ -17,12 +17,12 @@ def scores():
     for group, values in (("A", (2.0, 4.0)), ("B", (20.0,))):
         for i, value in enumerate(values):
             lines.append(("identity", "held out", "energy", np.nan, group, f"{group}{i}", value))
-    table = pd.DataFrame(lines, columns=["row", "part", "metric", "seed", "group", "sample", "value"])
+    table = pd.DataFrame(lines, columns=["predictor", "part", "metric", "seed", "group", "sample", "value"])
     return table.assign(fold="1", treatment="drug", dose=np.nan)
 
 
 def test_means_are_over_conditions_then_groups_and_their_spread_over_seeds():
-    table = means(scores()).set_index("row")
+    table = means(scores()).set_index("predictor")
     # seed 0: ((1 + 3) / 2 + 10) / 2 = 6; seed 1: 8
     assert table.loc["model", "mean"] == pytest.approx(7.0)
     assert table.loc["model", "sd"] == pytest.approx(np.sqrt(2.0))
@@ -35,7 +35,7 @@ def test_means_are_over_conditions_then_groups_and_their_spread_over_seeds():
 def test_missing_values_are_counted_not_dropped_in_silence():
     lines = scores()
     lines.loc[0, "value"] = np.nan
-    assert means(lines).set_index("row").loc["model", "n_missing"] == 1
+    assert means(lines).set_index("predictor").loc["model", "n_missing"] == 1
 
 
 def test_differences_are_paired_by_group():
@@ -61,7 +61,7 @@ def test_differences_are_over_conditions_where_both_have_a_value():
         for row, seed, values in (("mean-shift", np.nan, (1.0, 9.0)), ("variant", 0.0, (1.5, np.nan)))
         for treatment, value in zip(("easy", "hard"), values, strict=True)
     ]
-    table = pd.DataFrame(lines, columns=["row", "seed", "group", "treatment", "value"])
+    table = pd.DataFrame(lines, columns=["predictor", "seed", "group", "treatment", "value"])
     table = table.assign(fold="1", part="held out", metric="energy", sample=table["group"], dose=np.nan)
     (line,) = paired(table, "mean-shift").to_dict("records")
     assert (line["difference"], line["k"], line["n"], line["n_conditions"]) == (0.5, 0, 2, 2)
@@ -71,16 +71,18 @@ def test_differences_are_over_conditions_where_both_have_a_value():
 
 def test_two_arms_are_paired_by_seed_too():
     """Seed 1, which is worse for both by ten, failed for one of them."""
-    found = scores().query("row == 'model'")
-    other = found.query("seed == 0").assign(row="other")
+    found = scores().query("predictor == 'model'")
+    other = found.query("seed == 0").assign(predictor="other")
     other["value"] += 0.25
     found.loc[found["seed"] == 1, "value"] += 10
     (line,) = paired(pd.concat([found, other]), "model").to_dict("records")
     assert (line["difference"], line["n"], line["n_conditions"]) == (0.25, 2, 3)
 
 
-def test_layout_has_parts_side_by_side_and_rows_from_elsewhere_below():
-    reference = pd.DataFrame({"row": ["paper"], "part": ["held out"], "metric": ["energy"], "value": [5.0]})
+def test_layout_has_parts_side_by_side_and_published_scores_below():
+    reference = pd.DataFrame(
+        {"predictor": ["paper"], "part": ["held out"], "metric": ["energy"], "value": [5.0]}
+    )
     titles, lines = layout(means(scores()), ["energy"], reference)
     assert titles == ["", "held out energy"]
     assert lines == [["model", "7 ± 1.4"], ["identity", "11.5"], ["paper", "5"]]
@@ -96,7 +98,7 @@ def test_mmd_is_shown_times_a_thousand():
 def test_half_and_double_are_equally_far_from_one():
     """The ratio .5 is not better than 1.9, although 1.9 is further from one by subtraction."""
     lines = scores().assign(metric="variance-ratio")
-    lines = lines[lines["group"] == "B"].drop_duplicates("row")
+    lines = lines[lines["group"] == "B"].drop_duplicates("predictor")
     lines["value"] = [1.9, 0.5]  # model, identity
     (line,) = paired(lines, "identity").to_dict("records")
     assert (line["k"], line["n"]) == (1, 1)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anndata
 import pandas as pd
@@ -15,50 +15,32 @@ from cellflow_cli.config import to_dict
 from cellflow_cli.data.columns import distinct, labels
 from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.read import read
-from cellflow_cli.evaluation.evaluate import score
+from cellflow_cli.evaluation.config import EvaluationConfig
+from cellflow_cli.evaluation.evaluate import evaluate
 from cellflow_cli.files import replaced_folder
 from cellflow_cli.model import Model, load, train
 from cellflow_cli.prediction import PredictionRequest, predict
+from cellflow_cli.prediction.file import PREDICTED
+from cellflow_cli.statistics.lines import MODEL
 from cellflow_cli.study.folds import TRAINING, Fold, marks
 from cellflow_cli.study.variants import Variant
 
 JOB_FILE, SCORES_FILE, MODEL_FOLDER = "job.json", "scores.csv", "model"
-_FACTS = {"fingerprint", "settings", "rivals", "fold", "seconds", "steps", "cells_predicted", "run"}
+_FACTS = {"fingerprint", "settings", "score_baselines", "fold", "seconds", "steps", "cells_predicted", "run"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure:
-    """How predictions are scored, the same for all jobs.
-
-    Attributes:
-        metrics: Catalog names.
-        baselines: Catalog names of the rows that need no model; None: all.
-        max_cells: Most cells on either side of a comparison.
-        all_cells: Compare with all measured cells, not with half of them.
-        scale: Divide features by their training spread; None: yes unless they are components.
-        seed: Of the subsamples.
-    """
-
-    metrics: tuple[str, ...] = ("energy", "w2", "mmd-median", "r2-delta")
-    baselines: tuple[str, ...] | None = None
-    max_cells: int = 2500
-    all_cells: bool = False
-    scale: bool | None = None
-    seed: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
+class StudyJob:
     """One variant on one fold with one seed.
 
     Attributes:
         variant, fold, seed: Which.
         data: Files, absolute.
         data_hashes: Of the files, so that a study is not continued on other data.
-        measure: How to score.
+        scoring: How predictions are scored.
         device: Where to compute.
-        rivals: Whether baselines and floor are scored too: they are the same for all variants and seeds of
-            a fold, so one job has them.
+        score_baselines: Whether baselines and floor are scored too: they are the same for all variants and
+            seeds of a fold, so one job has them.
         folder: Where the result goes.
     """
 
@@ -67,9 +49,9 @@ class Job:
     seed: int
     data: tuple[Path, ...]
     data_hashes: tuple[str, ...]
-    measure: Measure
+    scoring: EvaluationConfig
     device: str = "auto"
-    rivals: bool = False
+    score_baselines: bool = False
     folder: Path = field(default=Path())
 
     @property
@@ -83,19 +65,19 @@ class Job:
         settings = {
             "config": to_dict(config),
             "scored": self.fold.scored,
-            "only": self.fold.only,
-            "measure": asdict(self.measure),
+            "training_column": self.fold.training_column,
+            "scoring": asdict(self.scoring),
             "data": self.data_hashes,
         }
         return json.loads(json.dumps(settings))  # as a finished job has them: lists for tuples
 
-    def rival_settings(self) -> dict[str, Any]:
-        """All that the scores of the rows that need no model depend on."""
-        return of_rivals(self.settings())
+    def baseline_settings(self) -> dict[str, Any]:
+        """All that the scores of baselines and floor depend on."""
+        return baseline_settings(self.settings())
 
     def is_trained(self, facts: Mapping[str, Any]) -> bool:
         """Whether a finished job has the model that this one would train, however it was scored."""
-        return _of_model(facts["settings"]) == _of_model(self.settings())
+        return _model_settings(facts["settings"]) == _model_settings(self.settings())
 
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits of the settings."""
@@ -103,17 +85,17 @@ class Job:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def of_rivals(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What baselines and floor depend on in a job's settings: all but the method and its training."""
+def baseline_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What baselines and floor depend on in the settings of a job: all but the method and its training."""
     kept = {name: value for name, value in settings.items() if name != "config"}
     return {**kept, "data_spec": settings["config"]["data"]}
 
 
-def _of_model(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name != "measure"}
+def _model_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name != "scoring"}
 
 
-def run_job(job: Job) -> dict[str, Any]:
+def run_job(job: StudyJob) -> dict[str, Any]:
     """Do the job and write its folder: `job.json`, `scores.csv` and the model.
 
     Where the folder has the model of a job that is finished, that one is predicted and scored with.
@@ -126,57 +108,67 @@ def run_job(job: Job) -> dict[str, Any]:
     """
     adata = read(job.data, job.fold.spec.features)
     populations = population_table(adata.obs, job.fold.spec)
-    if populations.dropped:  # what is left out of training is left out of scores too
+    if populations.dropped:  # dropped from the training, and so from the scores
         adata = adata[populations.rows_of(populations.groups)].copy()
-    config, before = job.variant.config, finished(job.folder)
-    if before is not None and job.is_trained(before):
-        model = load(job.folder / MODEL_FOLDER, device=job.device)
-    else:
-        run = replace(config, data=job.fold.spec, seed=job.seed)
-        model = train(adata, run, device=job.device)
-    table, seconds, n_cells = scored(model, adata, job)
+    model = _model(job, adata)
+    scores = _scores(model, adata, job)
     facts = {
         "variant": job.variant.name,
         "fold": job.fold.name,
         "seed": job.seed,
-        "rivals": job.rivals,
+        "score_baselines": job.score_baselines,
         "fingerprint": job.fingerprint(),
         "settings": job.settings(),
-        "seconds": {"train": _training_seconds(model), **seconds},
+        "seconds": {"train": _training_seconds(model), **scores.seconds},
         "steps": _training_steps(model),
-        "cells_predicted": n_cells,
+        "cells_predicted": scores.n_cells,
         "run": dict(model.run),
     }
     with replaced_folder(job.folder, force=True) as temporary:
         model.save(temporary / MODEL_FOLDER)
-        table.to_csv(temporary / SCORES_FILE, index=False)
+        scores.table.to_csv(temporary / SCORES_FILE, index=False)
         text = json.dumps(facts, indent=2, ensure_ascii=False, default=str)
         (temporary / JOB_FILE).write_text(f"{text}\n", encoding="utf-8")
     return facts
 
 
-def scored(model: Model, adata: anndata.AnnData, job: Job) -> tuple[pd.DataFrame, dict[str, float], int]:
-    """Scores of all parts, seconds spent on them, and the number of predicted cells.
+def _model(job: StudyJob, adata: anndata.AnnData) -> Model:
+    """The model of the finished job, or a new one."""
+    facts = finished(job.folder)
+    if facts is not None and job.is_trained(facts):
+        return load(job.folder / MODEL_FOLDER, device=job.device)
+    return train(adata, replace(job.variant.config, data=job.fold.spec, seed=job.seed), device=job.device)
 
-    One group at a time is predicted, so that memory does not grow with their number.
+
+class _JobScores(NamedTuple):
+    """Scores of all parts, seconds spent on them, and the number of predicted cells."""
+
+    table: pd.DataFrame
+    seconds: dict[str, float]
+    n_cells: int
+
+
+def _scores(model: Model, adata: anndata.AnnData, job: StudyJob) -> _JobScores:
+    """Predict and score one group at a time, so that memory does not grow with their number.
+
+    Degenerate predictors and single cell types are never scored: a study compares variants.
     """
-    tables, spent, n_cells = [], {"predict": 0.0, "score": 0.0}, 0
+    baselines = job.scoring.baselines if job.score_baselines else ()
+    config = replace(job.scoring, baselines=baselines, audit=False, cell_types=False)
+    known = {"transform": model.transform, "summaries": model.summaries, "device": model.device}
+    tables, seconds, n_cells = [], {"predict": 0.0, "score": 0.0}, 0
     for part, samples in _parts(adata, job.fold):
         started = time.monotonic()
         predicted = predict(model, adata, PredictionRequest(samples=samples, like=adata.obs))
-        at = time.monotonic()
-        spent["predict"] += at - started
-        n_cells += int(predicted.obs["cellflow_is_predicted"].sum())
-        found = score(
-            predicted, adata, transform=model.transform, summaries=model.summaries,
-            metrics=job.measure.metrics, baselines=job.measure.baselines if job.rivals else (),
-            max_cells=job.measure.max_cells, all_cells=job.measure.all_cells, seed=job.measure.seed,
-            scale=job.measure.scale, device=model.device, audit=False, cell_types=False,
-        )  # fmt: skip
-        spent["score"] += time.monotonic() - at
-        table = found.table if job.rivals else found.table[found.table["row"] == "model"]
-        tables.append(table.assign(part=part))
-    return pd.concat(tables, ignore_index=True), {k: round(v, 3) for k, v in spent.items()}, n_cells
+        between = time.monotonic()
+        n_cells += int(predicted.obs[PREDICTED].sum())
+        table = evaluate(predicted, adata, config, **known).table
+        seconds["predict"] += between - started
+        seconds["score"] += time.monotonic() - between
+        kept = table if job.score_baselines else table[table["predictor"] == MODEL]
+        tables.append(kept.assign(part=part))
+    rounded = {name: round(value, 3) for name, value in seconds.items()}
+    return _JobScores(pd.concat(tables, ignore_index=True), rounded, n_cells)
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
@@ -192,9 +184,9 @@ def finished(folder: Path) -> dict[str, Any] | None:
 def _parts(adata: anndata.AnnData, fold: Fold) -> Iterator[tuple[str, dict[str, list[str]]]]:
     """Each part with the values of obs columns that choose one group of it."""
     marked: dict[str, list[str]] = {}
-    if fold.only is not None:
-        column = adata.obs[fold.only]
-        marked = {fold.only: distinct(labels(column[marks(adata.obs, fold.only)]))}
+    if fold.training_column is not None:
+        rows = marks(adata.obs, fold.training_column)
+        marked = {fold.training_column: distinct(labels(adata.obs[fold.training_column][rows]))}
     for part, names in fold.scored:
         for name in names:
             yield part, {fold.spec.group: [name], **(marked if part == TRAINING else {})}
@@ -202,12 +194,15 @@ def _parts(adata: anndata.AnnData, fold: Fold) -> Iterator[tuple[str, dict[str, 
 
 def _training_seconds(model: Model) -> float:
     """Seconds in the loop, validation included, over both stages."""
-    rows = model.history.rows
-    stages = dict.fromkeys(row["stage"] for row in rows)
-    return round(sum(max(r["seconds"] for r in rows if r["stage"] == stage) for stage in stages), 3)
+    return round(sum(_last(model, "seconds")), 3)
 
 
 def _training_steps(model: Model) -> int:
+    return sum(_last(model, "step"))
+
+
+def _last(model: Model, column: str) -> list[Any]:
+    """The largest value that each stage of the training has in a column of the history."""
     rows = model.history.rows
     stages = dict.fromkeys(row["stage"] for row in rows)
-    return sum(max(r["step"] for r in rows if r["stage"] == stage) for stage in stages)
+    return [max(row[column] for row in rows if row["stage"] == stage) for stage in stages]
