@@ -7,7 +7,7 @@ widths of sample covariates and of per-cell node features (either may be zero).
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int
@@ -39,6 +39,7 @@ class Moments(NamedTuple):
     variance: Float64[Tensor, " d"]
 
 
+@runtime_checkable
 class StoredPopulation(Protocol):
     """A population whose cells are fetched when they are needed, from memory or from disk.
 

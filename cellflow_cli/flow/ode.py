@@ -64,6 +64,11 @@ class Trajectory(NamedTuple):
     cells: Float[Tensor, "k *s d"]
     n_evaluations: int
 
+    @property
+    def end(self) -> Float[Tensor, "*s d"]:
+        """Cells at the last time, shape of the start."""
+        return self.cells[-1]
+
 
 def integrate(
     velocity: Velocity,

@@ -8,7 +8,7 @@ asked of it, least of all its name.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -182,14 +182,14 @@ class Method(Protocol):
         """As `nn.Module.load_state_dict`."""
         ...
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Method":
         """As `nn.Module.train`."""
         ...
 
-    def eval(self) -> Self:
+    def eval(self) -> "Method":
         """As `nn.Module.eval`."""
         ...
 
-    def to(self, device: torch.device) -> Self:
+    def to(self, device: torch.device) -> "Method":
         """As `nn.Module.to`."""
         ...

@@ -100,7 +100,7 @@ def test_the_embedding_of_a_population_does_not_drift_with_its_size(k):
 
     @torch.no_grad()
     def embedding(population):
-        blocks = cover(population, embedder.reference_cells, -1, stream(0, "cover"))
+        blocks = cover(population, embedder.needs.cells, -1, stream(0, "cover"))
         return embedder(blocks).merged().vector[0]
 
     population = tissue(20_000, 0.3, 2.0, 0)

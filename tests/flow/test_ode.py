@@ -32,7 +32,7 @@ def x0(rng):
 def test_error_falls_with_the_order_of_the_method(method, order, x0):
     steps = [32, 64, 128]
     solvers = [SolverConfig(method=method, steps=n) for n in steps]
-    errors = [(integrate(spiral, x0, s).cells - spiral_end(x0)).norm().item() for s in solvers]
+    errors = [(integrate(spiral, x0, s).end - spiral_end(x0)).norm().item() for s in solvers]
     slopes = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
     # the next term of the expansion bends the slope by about |M| / steps, here 3 / 32
     assert slopes == pytest.approx([order] * 2, abs=0.15)
@@ -40,7 +40,7 @@ def test_error_falls_with_the_order_of_the_method(method, order, x0):
 
 def test_dopri5_stays_near_its_tolerance(x0):
     solver = SolverConfig(method="dopri5", atol=1e-9, rtol=1e-9)
-    end = integrate(spiral, x0, solver).cells
+    end = integrate(spiral, x0, solver).end
     # each of about 40 steps errs by at most 1e-9 (1 + |x|), and the flow stretches by e^1.2
     assert (end - spiral_end(x0)).abs().max() < 1e-6
 
@@ -53,8 +53,8 @@ def test_a_quick_cell_does_not_hide_behind_slow_ones():
     def circling(t, x):
         return 40 * math.pi * torch.stack([-x[:, 1], x[:, 0]], dim=-1)
 
-    end = integrate(circling, x0, SolverConfig(method="dopri5", atol=1e-4, rtol=1e-4)).cells
-    alone = integrate(circling, x0[:1], SolverConfig(method="dopri5", atol=1e-4, rtol=1e-4)).cells
+    end = integrate(circling, x0, SolverConfig(method="dopri5", atol=1e-4, rtol=1e-4)).end
+    alone = integrate(circling, x0[:1], SolverConfig(method="dopri5", atol=1e-4, rtol=1e-4)).end
     assert torch.allclose(end[:1], alone, atol=1e-12)
 
 
@@ -81,29 +81,29 @@ def test_dtype_in_is_dtype_out_and_time_has_it_too(method, precision, x0):
         seen.add((t.dtype, t.shape, x.dtype))
         return spiral(t, x)
 
-    end = integrate(velocity, x0.to(precision), SolverConfig(method=method)).cells
+    end = integrate(velocity, x0.to(precision), SolverConfig(method=method)).end
     assert end.dtype == precision
     assert seen == {(precision, torch.Size([]), precision)}
 
 
 def test_any_number_of_leading_dimensions(x0):
     solver = SolverConfig(steps=8)
-    stacked = integrate(spiral, x0.expand(2, 7, 3), solver).cells
-    assert torch.allclose(stacked[1], integrate(spiral, x0, solver).cells, rtol=1e-12)
+    stacked = integrate(spiral, x0.expand(2, 7, 3), solver).end
+    assert torch.allclose(stacked[1], integrate(spiral, x0, solver).end, rtol=1e-12)
 
 
 @pytest.mark.parametrize("method", ["midpoint", "rk4"])
 def test_fixed_steps_do_not_mix_cells(method, x0):
     solver = SolverConfig(method=method, steps=16)
-    whole = integrate(spiral, x0, solver).cells
-    parts = torch.cat([integrate(spiral, part, solver).cells for part in x0.split(3)])
+    whole = integrate(spiral, x0, solver).end
+    parts = torch.cat([integrate(spiral, part, solver).end for part in x0.split(3)])
     assert torch.allclose(whole, parts, rtol=1e-12, atol=0)  # rounding of a matrix product only
 
 
 def test_forward_then_backward_returns_the_cells(x0):
     solver = SolverConfig(method="rk4", steps=64)
-    there = integrate(spiral, x0, solver).cells
-    back = integrate(lambda t, x: -spiral(1 - t, x), there, solver).cells
+    there = integrate(spiral, x0, solver).end
+    back = integrate(lambda t, x: -spiral(1 - t, x), there, solver).end
     assert (there - x0).abs().max() > 0.5
     assert torch.allclose(back, x0, atol=1e-6)  # two errors of rk4 at 64 steps, about 1e-7 each
 
@@ -138,7 +138,7 @@ def test_settings_without_sense_are_refused(settings, message):
 
 def test_calibration_takes_the_fewest_steps_within_the_tolerance(x0):
     def moved(solver):
-        return integrate(spiral, x0, solver).cells
+        return integrate(spiral, x0, solver).end
 
     def error(steps):
         return (moved(SolverConfig(steps=steps)) - spiral_end(x0)).square().mean().sqrt().item()
@@ -152,7 +152,7 @@ def test_calibration_takes_the_fewest_steps_within_the_tolerance(x0):
 
 
 def test_calibration_says_when_no_number_of_steps_will_do(x0):
-    found = calibrate(lambda s: integrate(spiral, x0, s).cells, SolverConfig(method="euler", tolerance=1e-4))
+    found = calibrate(lambda s: integrate(spiral, x0, s).end, SolverConfig(method="euler", tolerance=1e-4))
     assert not found.within
     assert found.solver.steps == 128
     assert found.error > 1e-4
@@ -162,9 +162,9 @@ def test_a_solver_that_gives_up_costs_no_training():
     """Fixed steps stand in for it; where nothing stays finite the error is infinite and not within."""
     x0 = torch.full((4, 2), 8.0)
     stiff = SolverConfig(method="midpoint", max_evaluations=3, tolerance=0.05)
-    found = calibrate(lambda s: integrate(lambda t, x: -(x**3), x0, s).cells, stiff)
+    found = calibrate(lambda s: integrate(lambda t, x: -(x**3), x0, s).end, stiff)
     assert found.within
-    lost = calibrate(lambda s: integrate(lambda t, x: x * math.inf, x0, s).cells, stiff)
+    lost = calibrate(lambda s: integrate(lambda t, x: x * math.inf, x0, s).end, stiff)
     assert (lost.solver.steps, lost.error, lost.within) == (128, math.inf, False)
 
 
@@ -172,10 +172,27 @@ def test_calibration_survives_steps_too_coarse_to_stay_finite():
     x0 = torch.full((4, 2), 8.0)
 
     def moved(solver):
-        return integrate(lambda t, x: -(x**3), x0, solver).cells  # x(1) = 1 / sqrt(1/64 + 2)
+        return integrate(lambda t, x: -(x**3), x0, solver).end  # x(1) = 1 / sqrt(1/64 + 2)
 
     with pytest.raises(NumericalError):
         moved(SolverConfig(method="euler", steps=16))
     found = calibrate(moved, SolverConfig(method="euler", tolerance=0.05))
     assert found.within
     assert torch.allclose(moved(found.solver), torch.tensor(1 / math.sqrt(1 / 64 + 2)), atol=0.05)
+
+
+@pytest.mark.parametrize("solver", [SolverConfig(method="midpoint", steps=5), SolverConfig(method="dopri5")])
+def test_times_on_the_way_leave_the_end_as_it_is(solver):
+    """dx/dt = -x: exp(-t) at every time asked for, on a step or between two."""
+    x0, times = torch.ones(3, 2, dtype=torch.float64), (0.0, 0.3, 0.4, 0.95, 1.0)
+    path = integrate(lambda t, x: -x, x0, solver, times)
+    assert path.cells.shape == (5, 3, 2)
+    exact = torch.tensor(times, dtype=torch.float64).neg().exp()
+    assert torch.allclose(path.cells[:, 0, 0], exact, atol=5e-3)
+    assert torch.equal(path.end, integrate(lambda t, x: -x, x0, solver).end)
+
+
+@pytest.mark.parametrize("times", [(), (0.5, 0.2), (-0.1, 1.0), (0.0, 1.5)])
+def test_times_out_of_order_or_range_are_refused(times):
+    with pytest.raises(ValueError, match="ascend within"):
+        integrate(lambda t, x: -x, torch.ones(1, 1), SolverConfig(), times)

@@ -35,7 +35,7 @@ def scores() -> dict[str, float]:
 
 
 def _energies(model: cf.Model, adata: object, method: str, population: str) -> dict[str, float]:
-    from cellflow_cli.model import predict
+    from cellflow_cli.prediction import predict
 
     predicted = predict(model, adata, cf.PredictionRequest(population=population))
     rows = cf.evaluate(predicted, adata, metrics=["energy"]).summary()["rows"]

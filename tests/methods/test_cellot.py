@@ -6,7 +6,7 @@ import torch
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.config import from_dict
 from cellflow_cli.errors import ConfigError, NumericalError
-from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.methods import Needs
 from cellflow_cli.prediction.transport import prepare, transport
 from cellflow_cli.rng import scoped, stream, streams
 from cellflow_cli.training.loop import TrainingConfig, fit
@@ -20,7 +20,6 @@ TARGETS = {
     "up": (torch.tensor([0.5, 2.5]), torch.tensor([[0.7, 0.5], [0.5, 1.0]])),
 }
 SHAPE = ModelShape(n_features=2, treatments=tuple(TARGETS))
-SOLVER = SolverConfig()
 
 
 def population(mean, covariance, n, rng, condition=None):
@@ -51,7 +50,7 @@ def untrained(pairs, seed=0, **settings):
 
 def trained(pairs, steps, **settings):
     method = untrained(pairs, **settings)
-    sampler = PairSampler(pairs, SHAPE, n_populations=2, n_cells=96, context_cells=method.context_cells)
+    sampler = PairSampler(pairs, SHAPE, method.needs, n_populations=2, n_cells=96)
     config = TrainingConfig(steps=steps, learning_rate=1e-2, warmup_steps=20)
     end = fit(method, sampler.draw, config, streams(0))
     method.load_state_dict(end.state)
@@ -59,7 +58,7 @@ def trained(pairs, steps, **settings):
 
 
 def moved(method, source, treatment):
-    return transport(method, source.cells, prepare(method, source, Condition(treatment), seed=0), SOLVER)
+    return transport(method, prepare(method, source, Condition(treatment), seed=0))
 
 
 def relative_error(end, truth, start):
@@ -81,7 +80,7 @@ def test_training_finds_the_monge_map_of_each_treatment(learned, rng):
     method, _ = learned
     fresh = population(M0, S0, 1000, rng)
     for name, (m, s) in TARGETS.items():
-        end = moved(method, fresh, name).cells
+        end = moved(method, fresh, name).end
         truth = m + (fresh.cells - M0) @ monge_map(S0, s)
         error = relative_error(end, truth, fresh.cells)
         assert error < 0.12
@@ -93,14 +92,14 @@ def test_training_finds_the_monge_map_of_each_treatment(learned, rng):
 def test_the_trained_map_is_the_gradient_of_a_convex_function(learned, rng):
     """Its derivative is symmetric and nowhere negative, its potential below its chords."""
     method, _ = learned
-    told = method.encoder(SHAPE.encode([Condition("right")], torch.zeros(1, 0)))
+    encoded = method.encoder(SHAPE.encode([Condition("right")], torch.zeros(1, 0)))
     x, y = (2 * torch.randn(1, 40, 2, generator=rng) for _ in range(2))
     with torch.no_grad():
         for network in (method.potential, method.critic):
-            ends = network(x, told) + network(y, told)
-            assert (network((x + y) / 2, told) <= ends / 2 + 1e-5 * ends.abs()).all()
+            ends = network(x, encoded) + network(y, encoded)
+            assert (network((x + y) / 2, encoded) <= ends / 2 + 1e-5 * ends.abs()).all()
     jacobian = torch.autograd.functional.jacobian(
-        lambda point: method.potential.gradient(point, told), x[:, :1]
+        lambda point: method.potential.gradient(point, encoded), x[:, :1]
     ).reshape(2, 2)
     assert torch.allclose(jacobian, jacobian.T, atol=1e-5)
     assert torch.linalg.eigvalsh(jacobian).min() > 0
@@ -112,9 +111,9 @@ def test_the_critic_is_the_conjugate_of_the_potential(learned, rng):
     fresh = population(M0, S0, 1000, rng)
     z = method.standardizer(fresh.cells).unsqueeze(0)
     for name in TARGETS:
-        told = method.encoder(SHAPE.encode([Condition(name)], torch.zeros(1, 0)))
+        encoded = method.encoder(SHAPE.encode([Condition(name)], torch.zeros(1, 0)))
         with torch.no_grad():
-            back = method.critic.gradient(method.potential.gradient(z, told), told)
+            back = method.critic.gradient(method.potential.gradient(z, encoded), encoded)
         assert (back - z).square().mean().sqrt() < 0.15  # network units: cells have spread one
 
 
@@ -127,7 +126,7 @@ def test_the_losses_at_the_start_are_known(rng):
     """Of two identity maps: E[|x0|^2/2 - |x0|^2] for the transport, E|x1|^2/2 - E|x0|^2/2 for the critic."""
     pairs = gaussian_pairs(rng, n=200)
     method = untrained(pairs)
-    sampler = PairSampler(pairs, SHAPE, n_populations=2, n_cells=96, context_cells=0)
+    sampler = PairSampler(pairs, SHAPE, Needs(), n_populations=2, n_cells=96)
     batch = sampler.draw(stream(0, "batches"))
     halves = [method.standardizer(x).square().sum(-1).mean() / 2 for x in (batch.x0, batch.x1)]
     found = {
@@ -142,7 +141,7 @@ def test_each_player_leaves_the_condition_of_the_other_alone(rng):
     """The critic's loss does not reach the potential; learned encoders belong to the transport."""
     pairs = gaussian_pairs(rng, n=200)
     method = untrained(pairs)
-    batch = PairSampler(pairs, SHAPE, n_populations=2, n_cells=16, context_cells=0).draw(rng)
+    batch = PairSampler(pairs, SHAPE, Needs(), n_populations=2, n_cells=16).draw(rng)
     method.loss(batch, rng, "critic")["critic"].backward()
     assert all(parameter.grad is None for parameter in method.potential.parameters())
     assert any(parameter.grad is not None for parameter in method.critic.parameters())
@@ -152,9 +151,9 @@ def test_an_untrained_method_leaves_cells_where_they_are(rng):
     pairs = gaussian_pairs(rng, n=200)
     source = pairs[0].source
     end = moved(untrained(pairs), source, "up")
-    assert end.n_evaluations == 1  # one gradient, whatever the solver
+    assert end.n_evaluations == 1  # one gradient
     # into the units of the network and back, and a bent part that starts at a millionth
-    assert torch.allclose(end.cells, source.cells, atol=1e-5)
+    assert torch.allclose(end.end, source.cells, atol=1e-5)
 
 
 def test_saved_and_loaded_weights_move_cells_alike(learned, rng):
@@ -162,7 +161,7 @@ def test_saved_and_loaded_weights_move_cells_alike(learned, rng):
     fresh = population(M0, S0, 50, rng)
     other = untrained(gaussian_pairs(rng, n=30), seed=5).eval()
     other.load_state_dict(end.state, strict=True)
-    assert torch.equal(moved(other, fresh, "up").cells, moved(method, fresh, "up").cells)
+    assert torch.equal(moved(other, fresh, "up").end, moved(method, fresh, "up").end)
 
 
 def test_phases_carry_the_turns_and_the_rates(rng):
@@ -205,7 +204,7 @@ def test_units_are_of_controls_and_treated_and_pairs_of_no_use(shape, pairs):
     cells = [*(p.source.cells for p in pairs[::2]), *(p.target.cells for p in pairs)]
     center = torch.stack([c.double().mean(0) for c in cells]).mean(0)
     assert torch.allclose(method.standardizer.center.double(), center, atol=1e-6)
-    assert not method.uses_pairs
+    assert not method.needs.known_pairs
 
 
 def test_the_critic_bends_everywhere(shape):

@@ -8,13 +8,14 @@ import torch
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.embedders import cover
 from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.methods import Method
 from cellflow_cli.networks.field import FieldConfig
 from cellflow_cli.rng import scoped, stream
 from cellflow_cli.training.sampler import PairSampler
 from cellflow_cli.types import Condition
 
 ROOM = Catalog("methods")
-SOLVER = SolverConfig(method="midpoint", steps=4)
+STEPS = 4
 CONDITION = Condition("drugA", 1.0)
 
 
@@ -22,7 +23,14 @@ CONDITION = Condition("drugA", 1.0)
 def build(request):
     entry = ROOM.load(request.param)
     names = [field.name for field in dataclasses.fields(entry.config)]
-    small = {"field": FieldConfig(width=16, n_blocks=1)} if "field" in names else {}
+    small = {
+        name: part
+        for name, part in (
+            ("field", FieldConfig(width=16, n_blocks=1)),
+            ("solver", SolverConfig(method="midpoint", steps=STEPS)),
+        )
+        if name in names
+    }
 
     def built(shape, pairs, seed=0):
         with scoped(stream(seed, "init")):
@@ -34,7 +42,7 @@ def build(request):
 
 
 def batches(method, shape, pairs, seed=0):
-    sampler = PairSampler(pairs, shape, n_populations=4, n_cells=16, context_cells=method.context_cells)
+    sampler = PairSampler(pairs, shape, method.needs, n_populations=4, n_cells=16)
     rng = stream(seed, "batches")
     while True:
         yield sampler.draw(rng)
@@ -54,15 +62,33 @@ def stepped(method, batch, n=1):
     return method.eval()
 
 
-def told(method, population, condition=CONDITION):
-    blocks = cover(population, method.context_cells or 1, -1, stream(0, "context"))
+def conditioned(method, population, condition=CONDITION):
+    blocks = cover(population, method.needs.context.cells or 1, -1, stream(0, "context"))
     return method.prepare(blocks, method.shape.encode([condition], population.covariates.unsqueeze(0)))
 
 
 @torch.no_grad()
 def moved(method, population, cells=None, condition=CONDITION):
     cells = population.cells if cells is None else cells
-    return method.transport(cells, told(method, population, condition), SOLVER).cells
+    return method.transport(cells, conditioned(method, population, condition)).end
+
+
+def test_it_keeps_to_the_contract(build, shape, pairs):
+    method = build(shape, pairs)
+    assert isinstance(method, Method)
+    assert isinstance(method, torch.nn.Module)
+    assert method.needs.context.max_cells >= method.needs.context.cells >= 0
+
+
+def test_calibration_changes_settings_that_there_are(build, shape, pairs):
+    """What a method settles on goes into its configuration, by the names of its fields."""
+    method = stepped(build(shape, pairs), next(batches(build(shape, pairs), shape, pairs)))
+    source = pairs[0].source
+    with torch.no_grad():
+        calibrated = method.calibrate([(source.cells, conditioned(method, source))])
+    fields = {name for entry in ROOM.names() for name in vars(ROOM.load(entry).config())}
+    assert set(calibrated.settings) <= fields
+    assert all(isinstance(fact, float | bool | None) for fact in calibrated.facts.values())
 
 
 def test_the_loss_is_named_finite_and_scalar(build, shape, pairs):
@@ -117,24 +143,23 @@ def test_transport_keeps_shape_and_dtype(build, shape, pairs, make_population, p
     method = build(shape, pairs).to(precision).eval()
     population = make_population(33, dtype=precision)
     with torch.no_grad():
-        end = method.transport(population.cells[:7], told(method, population), SOLVER)
-    assert end.cells.shape == (7, 3)
+        end = method.transport(population.cells[:7], conditioned(method, population))
+    assert end.cells.shape == (1, 7, 3)
     assert end.cells.dtype == precision
     assert end.n_evaluations > 0
 
 
-def test_a_trajectory_begins_at_the_cells_and_ends_at_the_prediction(build, shape, pairs):
-    """Four fixed steps and four stretches: the same steps, so the same end."""
+def test_cells_on_their_way_begin_at_the_start_and_end_at_the_prediction(build, shape, pairs):
     method = build(shape, pairs)
     method = stepped(method, next(batches(method, shape, pairs)), 3)
     source = pairs[0].source
     with torch.no_grad():
-        context = told(method, source)
-        path = method.trajectory(source.cells, context, SOLVER, (0.0, 0.25, 0.5, 0.75, 1.0))
-        end = method.transport(source.cells, context, SOLVER).cells
+        conditioning = conditioned(method, source)
+        path = method.transport(source.cells, conditioning, (0.0, 0.25, 0.4, 0.75, 1.0)).cells
+        end = method.transport(source.cells, conditioning).end
     assert len(path) == 5
     assert torch.allclose(path[0], source.cells, atol=1e-5)
-    assert torch.allclose(path[-1], end, atol=1e-5)
+    assert torch.equal(path[-1], end)
     assert not torch.allclose(path[2], path[-1], atol=1e-3)
 
 

@@ -13,6 +13,8 @@ from cellflow_cli.rng import scoped, stream
 from cellflow_cli.training.sampler import PairSampler
 from cellflow_cli.types import Condition
 
+CONDITION = Condition("drugB")
+
 
 @pytest.fixture(params=["fm", "mfm"])
 def method(request, shape, pairs):
@@ -25,8 +27,14 @@ def method(request, shape, pairs):
 
 @pytest.fixture
 def batch(method, shape, pairs):
-    sampler = PairSampler(pairs, shape, n_populations=4, n_cells=16, context_cells=method.context_cells)
+    sampler = PairSampler(pairs, shape, method.needs, n_populations=4, n_cells=16)
     return sampler.draw(stream(0, "batches"))
+
+
+@torch.no_grad()
+def conditioned(method, population, condition=CONDITION):
+    blocks = cover(population, method.needs.context.cells or 1, -1, stream(0))
+    return method.prepare(blocks, method.shape.encode([condition], population.covariates.unsqueeze(0)))
 
 
 @torch.no_grad()
@@ -46,11 +54,8 @@ def test_learning_lowers_the_loss(method, batch):
 
 def test_an_untrained_field_leaves_cells_where_they_are(method, shape, pairs):
     source = pairs[0].source
-    told = method.prepare(
-        cover(source, method.context_cells or 1, -1, stream(0)),
-        shape.encode([Condition("drugB")], source.covariates.unsqueeze(0)),
-    )
-    end = method.eval().transport(source.cells, told, SolverConfig(steps=4)).cells
+    method.solver = SolverConfig(steps=4)
+    end = method.eval().transport(source.cells, conditioned(method, source)).end
     # into the units of the network and back costs two roundings
     assert torch.allclose(end, source.cells, atol=1e-5)
 
@@ -102,8 +107,8 @@ def test_units_of_the_data_do_not_matter(shape, pairs):
             method = Catalog("methods").build(Catalog("methods").choose("mfm"), shape)
         method.fit_units(own, torch.full((3,), unit))
         method.eval()  # the context is of all cells
-        contexts.append(method.embed(cover(own[0].source, method.context_cells, -1, stream(0))))
-        sampler = PairSampler(own, shape, n_populations=4, n_cells=16, context_cells=method.context_cells)
+        contexts.append(conditioned(method, own[0].source).context)
+        sampler = PairSampler(own, shape, method.needs, n_populations=4, n_cells=16)
         losses.append(loss(method, sampler.draw(stream(0, "batches"))))
     at = torch.zeros(1, 1, 3), torch.zeros(1, 1)
     # float32 cells around 100 carry seven digits, so five after the change of units
@@ -129,49 +134,45 @@ def test_every_cell_is_shown_at_a_time_of_its_own(method, batch):
     assert t.max() <= 1
 
 
-def test_field_and_context_are_asked_at_the_same_point_and_time(shape, pairs, monkeypatch):
+def test_field_and_context_are_queried_at_the_same_point_and_time(shape, pairs, monkeypatch):
     with scoped(stream(0, "init")):
         method = Catalog("methods").build(Catalog("methods").choose("mfm"), shape)
     method.fit_units(pairs, torch.ones(3))
-    asked, fields = [], []
-    context_type, field = type(method.embed(cover(pairs[0].source, 64, -1, stream(0)))), method.field.forward
+    queries, fields = [], []
+    context_type, field = type(conditioned(method, pairs[0].source).context), method.field.forward
     query = context_type.query
-    monkeypatch.setattr(context_type, "query", lambda c, x, t: asked.append((x, t)) or query(c, x, t))
+    monkeypatch.setattr(context_type, "query", lambda c, x, t: queries.append((x, t)) or query(c, x, t))
     monkeypatch.setattr(
         method.field, "forward", lambda x, t, *rest: fields.append((x, t)) or field(x, t, *rest)
     )
-    sampler = PairSampler(pairs, shape, n_populations=4, n_cells=16, context_cells=method.context_cells)
+    sampler = PairSampler(pairs, shape, method.needs, n_populations=4, n_cells=16)
     loss(method, sampler.draw(stream(0, "batches")))
-    told = method.prepare(
-        cover(pairs[0].source, 64, -1, stream(0)),
-        shape.encode([pairs[0].condition], pairs[0].source.covariates.unsqueeze(0)),
-    )
-    method.transport(pairs[0].source.cells, told, SolverConfig(steps=2))
-    assert len(asked) == len(fields) == 1 + 2 * 2
-    for (x, t), (field_x, field_t) in zip(asked, fields, strict=True):
+    method.solver = SolverConfig(steps=2)
+    method.transport(pairs[0].source.cells, conditioned(method, pairs[0].source))
+    assert len(queries) == len(fields) == 1 + 2 * 2
+    for (x, t), (field_x, field_t) in zip(queries, fields, strict=True):
         assert torch.equal(x, field_x)
         assert torch.equal(t, field_t)
     assert fields[0][1].unique().numel() == 4 * 16
 
 
-@pytest.mark.parametrize(("name", "apart"), [("kernel", True), ("set-attention", True), ("fourier", False)])
-def test_contexts_that_look_at_cells_are_kept_apart_from_those_that_flow(name, apart, shape):
+@pytest.mark.parametrize(
+    ("name", "disjoint"), [("kernel", True), ("set-attention", True), ("fourier", False)]
+)
+def test_contexts_that_look_at_cells_are_of_other_cells_than_those_that_flow(name, disjoint, shape):
     choice = Catalog("methods").choose("mfm", embedder=Catalog("embedders").choose(name))
-    assert Catalog("methods").build(choice, shape).context_apart is apart
+    assert Catalog("methods").build(choice, shape).needs.context.disjoint is disjoint
 
 
 @pytest.mark.parametrize("steps", [1, 3, 5, 7, 16])
 def test_cells_on_their_way_end_where_the_prediction_takes_them(method, shape, pairs, steps):
     torch.nn.init.normal_(method.field.out.weight, std=0.3)
-    source, solver = pairs[0].source, SolverConfig(steps=steps)
-    told = method.prepare(
-        cover(source, method.context_cells or 1, -1, stream(0)),
-        shape.encode([Condition("drugB")], source.covariates.unsqueeze(0)),
-    )
+    source, method.solver = pairs[0].source, SolverConfig(steps=steps)
+    conditioning = conditioned(method.eval(), source)
     with torch.no_grad():
-        way = method.eval().trajectory(source.cells, told, solver, (0.0, 0.25, 0.5, 0.75, 1.0))
-        end = method.transport(source.cells, told, solver).cells
-    assert torch.allclose(way[-1], end, atol=1e-5)
+        way = method.transport(source.cells, conditioning, (0.0, 0.25, 0.5, 0.75, 1.0)).cells
+        end = method.transport(source.cells, conditioning).end
+    assert torch.equal(way[-1], end)
     assert torch.allclose(way[0], source.cells, atol=1e-5)
     moved = [float((cells - source.cells).norm()) for cells in way]
     assert min(moved[1:]) > 0

@@ -42,22 +42,22 @@ def test_training_finds_the_closed_form_flow(coupling, closed_form, other_form, 
     with scoped(stream(0, "init")):
         method = Catalog("methods").build(choice, shape)
     method.fit_units(pairs, torch.ones(2))
-    sampler = PairSampler(pairs, shape, n_populations=2, n_cells=96, context_cells=0)
+    sampler = PairSampler(pairs, shape, method.needs, n_populations=2, n_cells=96)
     config = TrainingConfig(steps=200, learning_rate=1e-2, ema=0.98, warmup_steps=20)
     method.load_state_dict(fit(method, sampler.draw, config, streams(0)).state)
 
-    solver = SolverConfig(method="rk4", steps=20)
+    method.solver = solver = SolverConfig(method="rk4", steps=20)
     fresh = population(M0, S0, 1000, rng)
     for name, (m, s) in TARGETS.items():
         prepared = prepare(method, fresh, Condition(name), seed=0)
-        end = transport(method, fresh.cells, prepared, solver).cells
-        truth = integrate(closed_form(M0, S0, m, s), fresh.cells, solver).cells
+        end = transport(method, prepared).end
+        truth = integrate(closed_form(M0, S0, m, s), fresh.cells, solver).end
         # 200 steps bring a small field to 4 to 8 % of the way that cells go, 0.06 from the moments; the
         # other coupling would lead 20 % astray, to the same moments
         assert relative_error(end, truth, fresh.cells) < 0.12
         assert (end.mean(0) - m).abs().max() < 0.12
         assert (torch.cov(end.T, correction=0) - s).abs().max() < 0.12
-        astray = integrate(other_form(M0, S0, m, s), fresh.cells, solver).cells
+        astray = integrate(other_form(M0, S0, m, s), fresh.cells, solver).end
         assert relative_error(end, astray, fresh.cells) > 0.15
 
 

@@ -28,14 +28,18 @@ def on(device, population):
 def trained(name, shape, pairs, device):
     moved = [PopulationPair(source=on(device, p.source), target=on(device, p.target)) for p in pairs]
     with scoped(stream(0, "init")):
-        method = Catalog("methods").build(Catalog("methods").choose(name), shape).to(device)
+        entry = Catalog("methods").load(name)
+        config = entry.config(
+            **({"solver": SolverConfig(steps=8)} if "solver" in vars(entry.config()) else {})
+        )
+        method = entry.build(config, shape).to(device)
     method.fit_units(moved, torch.ones(3, dtype=torch.float64, device=device))
     sampler = PairSampler(
         moved,
         shape,
+        method.needs,
         n_populations=CONFIG.populations_per_step,
         n_cells=CONFIG.cells_per_population,
-        context_cells=method.context_cells,
     )
     method.load_state_dict(fit(method, sampler.draw, CONFIG, streams(0)).state)
     return method
@@ -43,7 +47,7 @@ def trained(name, shape, pairs, device):
 
 def carried(method, population, device):
     prepared = prepare(method, on(device, population), Condition("drugA", 1.0), seed=0)
-    return transport(method, population.cells.to(device), prepared, SolverConfig(steps=8)).cells.cpu()
+    return transport(method, prepared).end.cpu()
 
 
 @pytest.mark.gpu

@@ -6,7 +6,8 @@ import torch
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.flow.ode import SolverConfig
-from cellflow_cli.prediction.transport import prepare, start, transport
+from cellflow_cli.methods import Needs
+from cellflow_cli.prediction.transport import prepare, transport
 from cellflow_cli.rng import scoped, stream
 from cellflow_cli.training.sampler import PairSampler
 from cellflow_cli.types import Condition, PopulationPair
@@ -20,6 +21,10 @@ def built(name, shape, **settings):
         method = ROOM.build(ROOM.choose(name, **settings), shape).eval()
     torch.nn.init.normal_(method.field.out.weight, std=0.1)  # the last layer starts at zero
     return method
+
+
+def start(method, population, condition, seed):
+    return prepare(method, population, condition, seed).start
 
 
 @pytest.mark.parametrize("name", ["fm", "cgfm", "mfm"])
@@ -48,8 +53,8 @@ def test_noise_is_standard_normal_in_network_units(shape, make_population):
 
 @pytest.mark.parametrize("name", ["fm", "cgfm", "mfm"])
 def test_known_pairs_are_of_use_to_flows_from_control_cells_only(name, shape):
-    assert built(name, shape).uses_pairs
-    assert not built(name, shape, source="noise").uses_pairs
+    assert built(name, shape).needs.known_pairs
+    assert not built(name, shape, source="noise").needs.known_pairs
 
 
 def test_control_cells_start_as_they_are(shape, make_population):
@@ -62,16 +67,15 @@ def test_an_unknown_source_is_refused():
         ROOM.choose("mfm", source="noize")
 
 
-def test_the_label_is_heard_and_a_new_sample_has_none(shape, make_population):
-    method, population = built("cgfm", shape), make_population(30)
-    solver = SolverConfig(steps=2)
+def test_the_label_matters_and_a_new_sample_has_none(shape, make_population):
+    method, population = built("cgfm", shape, solver=SolverConfig(steps=2)), make_population(30)
 
     def moved(label):
-        return transport(method, population.cells, prepare(method, population, DRUG, 0, label), solver).cells
+        return transport(method, prepare(method, population, DRUG, 0, label=label)).end
 
     assert not torch.equal(moved(0), moved(1))
     assert not torch.equal(moved(0), moved(-1))
-    no_labels = prepare(method, population, DRUG, 0, -1).told.context.vector
+    no_labels = prepare(method, population, DRUG, 0).conditioning.context.vector
     assert torch.equal(no_labels, torch.zeros(1, len(shape.samples)))
 
 
@@ -86,7 +90,7 @@ def test_training_starts_at_noise_of_its_own_that_is_coupled(shape, make_populat
         )
         for sample in ("S1", "S2")
     ]
-    sampler = PairSampler(pairs, shape, n_populations=2, n_cells=400, context_cells=0)
+    sampler = PairSampler(pairs, shape, Needs(known_pairs=True), n_populations=2, n_cells=400)
     batch = sampler.draw(stream(0))
     assert batch.n_paired.tolist() == [400, 400]
     x0, x1 = method._ends(batch, stream(0, "coupling"))

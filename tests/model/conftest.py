@@ -8,28 +8,29 @@ import pytest
 import cellflow_cli as cf
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.flow.ode import SolverConfig
+from cellflow_cli.model import train
 from cellflow_cli.networks.field import FieldConfig
 from cellflow_cli.training.loop import TrainingConfig
 
 TINY = TrainingConfig(steps=12, populations_per_step=2, cells_per_population=12, validate_every=6, patience=0)
 FIXED = SolverConfig(steps=4)  # saves the calibration where nothing depends on it
-ARMS = [("DMSO", np.nan, 0.0), ("drug", 0.1, 0.5), ("drug", 1.0, 1.0), ("other", np.nan, -1.0)]
+CONDITIONS = [("DMSO", np.nan, 0.0), ("drug", 0.1, 0.5), ("drug", 1.0, 1.0), ("other", np.nan, -1.0)]
 
 
-def tiny_method(name="mfm"):
-    parts = {"field": FieldConfig(width=16, n_blocks=1)}
+def tiny_method(name="mfm", solver=FIXED):
+    parts = {"field": FieldConfig(width=16, n_blocks=1), "solver": solver}
     if name == "mfm":
         parts["embedder"] = Catalog("embedders").choose("knn-graph", k=3, reference_cells=24, width=8)
     return Catalog("methods").choose(name, **parts)
 
 
-def make_cohort(n_patients=5, n=24, n_markers=4, seed=0, variants=ARMS):
-    """Patients with a mean of their own, variants that shift it; a cell type and a culture without effect."""
+def make_cohort(n_patients=5, n=24, n_markers=4, seed=0, conditions=CONDITIONS):
+    """Patients with a mean of their own, conditions that shift it; cell type and culture without effect."""
     rng = np.random.default_rng(seed)
     cells, rows = [], []
     for p in range(1, n_patients + 1):
         base = rng.normal(scale=0.3, size=n_markers)
-        for treatment, dose, shift in variants:
+        for treatment, dose, shift in conditions:
             cells.append(rng.normal(size=(n, n_markers)) + base + shift)
             rows += [(f"P{p}", treatment, dose, f"culture{p % 2}")] * n
     obs = pd.DataFrame(rows, columns=["patient", "treatment", "dose", "culture"])
@@ -61,17 +62,16 @@ def make_spec(**settings):
     return cf.DataSpec(**{**base, **settings})
 
 
-def make_model(adata, spec=None, *, method="mfm", training=TINY, solver=FIXED, seed=0, **arguments):
-    return cf.train(
-        adata,
-        spec or make_spec(),
-        method=tiny_method(method),
-        training=training,
-        solver=solver,
-        seed=seed,
-        device="cpu",
-        **arguments,
-    )
+def make_run(spec=None, *, method="mfm", training=TINY, solver=FIXED, seed=0):
+    method = tiny_method(method, solver) if isinstance(method, str) else method
+    return cf.RunConfig(data=spec or make_spec(), method=method, training=training, seed=seed)
+
+
+def make_model(
+    adata, spec=None, *, method="mfm", training=TINY, solver=FIXED, seed=0, device="cpu", **arguments
+):
+    run = make_run(spec, method=method, training=training, solver=solver, seed=seed)
+    return train(adata, run, device=device, **arguments)
 
 
 @pytest.fixture(scope="session")

@@ -108,8 +108,15 @@ def test_a_newer_format_is_refused_before_its_files_are_missed(folder):
     edited(folder, format=bundle.FORMAT + 1, cellflow_version="77.0")
     (folder / "summaries.json").unlink()
     with pytest.raises(
-        BundleError, match=r"found format 2 written by cellflow-cli 77\.0\. Update cellflow-cli"
+        BundleError,
+        match=rf"found format {bundle.FORMAT + 1} written by cellflow-cli 77\.0\. Update cellflow-cli",
     ):
+        bundle.read(folder)
+
+
+def test_an_older_format_says_how_to_train_again(folder):
+    edited(folder, format=bundle.FORMAT - 1, cellflow_version="0.0.1")
+    with pytest.raises(BundleError, match=r"written by cellflow-cli 0\.0\.1.*train again.*run\.json"):
         bundle.read(folder)
 
 
@@ -149,7 +156,7 @@ def test_json_of_another_kind(folder):
 
 
 def test_no_configuration_inside(folder):
-    (folder / "config.json").write_text('{"format": 1}')
+    (folder / "config.json").write_text(f'{{"format": {bundle.FORMAT}}}')
     with pytest.raises(BundleError, match="`config` in"):
         bundle.read(folder)
 

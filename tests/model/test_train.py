@@ -14,13 +14,13 @@ from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import ConfigError, DataError
 from cellflow_cli.flow.ode import SolverConfig
-from cellflow_cli.methods._flow_matching import FlowMatching
+from cellflow_cli.methods._flow import FlowMatching
 from cellflow_cli.methods.mfm import MfmConfig
-from cellflow_cli.model import _train, plan
-from cellflow_cli.model._told import label_of
+from cellflow_cli.model import learn as learning
+from cellflow_cli.model import plan, train
+from cellflow_cli.model.plan import Plan
 from cellflow_cli.training.loop import TrainingConfig
-from cellflow_cli.types import Population
-from tests.model.conftest import FIXED, TINY, make_cohort, make_counts, make_model, make_spec
+from tests.model.conftest import TINY, make_cohort, make_counts, make_model, make_run, make_spec
 
 
 def same_weights(first, second):
@@ -76,14 +76,16 @@ def test_what_a_model_says_of_itself(model):
 
 
 def test_steps_of_the_solver_are_calibrated(model):
-    assert model.config.solver.steps is not None
-    assert model.run["solver_error"] <= model.config.solver.tolerance
+    solver = model.config.method.config.solver
+    assert solver.steps is not None
+    assert solver == model.method.solver
+    assert model.run["solver_error"] <= solver.tolerance
     assert model.run["solver_within_tolerance"] is True
 
 
 def test_steps_that_were_given_are_kept(cohort):
     made = make_model(cohort, solver=SolverConfig(method="euler", steps=3))
-    assert made.config.solver == SolverConfig(method="euler", steps=3)
+    assert made.config.method.config.solver == SolverConfig(method="euler", steps=3)
     assert "solver_error" not in made.run
 
 
@@ -95,7 +97,7 @@ def test_same_seed_same_weights_other_seed_others(cohort, model):
 def test_how_often_validation_looks_leaves_the_weights_alone(cohort, monkeypatch):
     """Scores that fall and fall make the last step the best, whenever it was looked at before."""
     scores = iter(torch.arange(1000.0, 0.0, -1.0))
-    monkeypatch.setattr(_train, "energy_distance", lambda x, y: next(scores))
+    monkeypatch.setattr(learning, "energy_distance", lambda x, y: next(scores))
     often, seldom = (
         make_model(cohort, training=TrainingConfig(**{**vars(TINY), "refit": False, "validate_every": n}))
         for n in (1, 12)
@@ -165,14 +167,14 @@ def test_validated_weights_are_kept_without_refit(cohort):
 
 
 def test_a_refit_cut_short_by_the_clock_is_not_used(cohort, monkeypatch):
-    original, ends = _train.fit, {}
+    original, ends = learning.fit, {}
 
     def fit(*arguments, **settings):
         end = original(*arguments, **settings)
         ends[settings["stage"]] = end
         return end if settings["stage"] == "train" else end._replace(stopped="max-time")
 
-    monkeypatch.setattr(_train, "fit", fit)
+    monkeypatch.setattr(learning, "fit", fit)
     made = make_model(cohort, max_time_s=1000.0)
     assert made.run["refitted"] is False
     kept = made.method.state_dict()
@@ -210,7 +212,7 @@ def test_an_interrupted_refit_leaves_the_validated_model(cohort, monkeypatch):
         make_model(cohort, report=interrupt("refit", 1), save_partial=partial.append)
     (made,) = partial
     # trained without one, but with features of the groups that a refit learns from
-    monkeypatch.setattr(_train._Training, "_learned", lambda run, refitted: run.plan.training_groups)
+    monkeypatch.setattr(Plan, "learned_groups", lambda plan, refit: plan.training_groups)
     whole = make_model(cohort, training=TrainingConfig(**{**vars(TINY), "refit": False}))
     assert same_weights(made, whole)
     assert made.run["best_step"] == whole.run["best_step"]
@@ -225,7 +227,7 @@ def test_an_interrupt_after_learning_leaves_the_trained_model(cohort, monkeypatc
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cellflow_cli.model._train.calibrate", interrupted)
+    monkeypatch.setattr(FlowMatching, "calibrate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make_model(cohort, training=training, solver=SolverConfig(), save_partial=partial.append)
     (made,) = partial
@@ -241,7 +243,7 @@ def test_an_interrupted_model_can_be_kept(cohort, tmp_path):
     assert (tmp_path / "m.partial" / "weights.safetensors").exists()
 
 
-def test_cell_types_and_covariates_are_told(cohort):
+def test_cell_types_and_covariates_enter_the_model(cohort):
     made = make_model(cohort, make_spec(cell_type_key="cell_type", covariate_key="culture"))
     assert made.shape.n_node_features == 2
     assert made.shape.n_covariates == 2
@@ -281,10 +283,7 @@ def test_pairs_change_nothing_where_they_are_not_used(cohort, name, settings):
     order = adata.obs.groupby(["patient", "treatment", "dose"], dropna=False).cumcount()
     adata.obs["pair"] = order.where(order < 3)
     method = Catalog("methods").choose(name, **settings)
-    free, paired = (
-        cf.train(adata, make_spec(pairs_key=key), method=method, training=TINY, solver=FIXED, device="cpu")
-        for key in (None, "pair")
-    )
+    free, paired = (make_model(adata, make_spec(pairs_key=key), method=method) for key in (None, "pair"))
     assert same_weights(free, paired)
 
 
@@ -305,10 +304,10 @@ def test_no_known_pair_at_all_is_refused(cohort):
 
 
 def test_validation_needs_two_cells(cohort):
-    """With `min_cells` 1 patients of single cells cannot judge, and do not stop training."""
+    """With `min_cells` 1 patients of single cells cannot validate, and do not stop training."""
     first = ~cohort.obs.duplicated(["patient", "treatment", "dose"])
-    judges = planned(cohort.obs).split.val
-    thin = cohort[(~cohort.obs["patient"].isin(judges) | first).to_numpy()].copy()
+    validation = planned(cohort.obs).split.val
+    thin = cohort[(~cohort.obs["patient"].isin(validation) | first).to_numpy()].copy()
     made = make_model(thin, make_spec(min_cells=1))
     assert made.run["validation_energy"] is None
 
@@ -319,7 +318,7 @@ def test_methods_by_name(cohort):
 
 def test_a_method_is_a_name_or_a_table(cohort):
     table = {"name": "mfm", "embedder": {"name": "mean", "width": 8, "embedding": 4}, "field": {"width": 8}}
-    made = cf.train(cohort, make_spec(), method=table, training=TINY, solver=FIXED, device="cpu")
+    made = cf.train(cohort, make_spec(), method=table, training=TINY, device="cpu")
     assert made.config.method.config.embedder.name == "mean"
     assert made.config.method.config.field.width == 8
     for wrong in (3, MfmConfig()):
@@ -375,7 +374,7 @@ def test_units_are_those_of_the_groups_of_each_stage(cohort, monkeypatch):
 def test_a_refit_shows_each_population_as_often(cohort, monkeypatch):
     """Scores that only get worse make the first validation the best, at step 6."""
     falling = iter(range(1000))
-    monkeypatch.setattr(_train, "energy_distance", lambda *_: torch.tensor(float(next(falling))))
+    monkeypatch.setattr(learning, "energy_distance", lambda *_: torch.tensor(float(next(falling))))
     made = make_model(cohort)
     assert made.run["best_step"] == 6
     split = made.split
@@ -391,29 +390,30 @@ def test_validation_is_in_units_of_the_training_spread(cohort):
     assert scores[0] == pytest.approx(scores[1], rel=0.02)
 
 
-@pytest.mark.parametrize(("embedder", "apart"), [("kernel", True), ("mean", False)])
+@pytest.mark.parametrize(("embedder", "disjoint"), [("kernel", True), ("mean", False)])
 def test_contexts_that_look_at_cells_are_trained_apart_from_those_that_flow(
-    cohort, monkeypatch, embedder, apart
+    cohort, monkeypatch, embedder, disjoint
 ):
-    seen, original = [], _train.PairSampler
-    monkeypatch.setattr(
-        _train, "PairSampler", lambda *data, **how: seen.append(how["apart"]) or original(*data, **how)
-    )
+    seen, original = [], learning.PairSampler
+
+    def sampler(pairs, shape, needs, **sizes):
+        seen.append(needs.context.disjoint)
+        return original(pairs, shape, needs, **sizes)
+
+    monkeypatch.setattr(learning, "PairSampler", sampler)
     table = {"name": "mfm", "embedder": {"name": embedder}, "field": {"width": 8, "n_blocks": 1}}
-    cf.train(cohort, make_spec(), method=table, training=TINY, solver=FIXED, device="cpu")
-    assert set(seen) == {apart}
+    cf.train(cohort, make_spec(), method=table, training=TINY, device="cpu")
+    assert set(seen) == {disjoint}
 
 
 def test_samples_that_were_trained_on_have_their_label(cohort):
     made = make_model(cohort, method="cgfm")
-    cells = torch.zeros(3, 4)
-    trained, unseen = (Population(sample=(name,), group=name, cells=cells) for name in ("P1", "P5"))
-    assert label_of(made, trained) == made.shape.samples.index("P1")
-    assert label_of(made, unseen) == -1
+    assert made.shape.label_of("P1") == made.shape.samples.index("P1")
+    assert made.shape.label_of("P5") == -1
 
 
 @pytest.mark.parametrize("features", ["X", "pca:2"])
-def test_without_a_refit_groups_of_validation_only_judge(cohort, features):
+def test_without_a_refit_groups_of_validation_only_validate(cohort, features):
     """Five times as large, they change no scaling, component or weight, and no summary is of them."""
     spec = make_spec(features=features, expression="as-is" if features != "X" else None)
     once = dataclasses.replace(TINY, refit=False, validate_every=12)  # one validation: it picks nothing
@@ -429,12 +429,26 @@ def test_without_a_refit_groups_of_validation_only_judge(cohort, features):
     assert set(make_model(cohort, spec).summaries.groups) == {*first.split.train, *first.split.val}
 
 
-def test_a_condition_that_only_judges_have_is_not_learned_without_a_refit(cohort):
-    judges = make_model(cohort).split.val
+def test_a_condition_of_validation_groups_alone_is_not_learned_without_a_refit(cohort):
+    validation = make_model(cohort).split.val
     rare = cohort.copy()
     label = rare.obs["treatment"].astype(str)
-    label[rare.obs["patient"].isin(judges) & (label == "other")] = "rare"
+    label[rare.obs["patient"].isin(validation) & (label == "other")] = "rare"
     rare.obs["treatment"] = label
     alone = make_model(rare, training=dataclasses.replace(TINY, refit=False))
     assert "rare" not in alone.shape.treatments
     assert "rare" in make_model(rare).shape.treatments
+
+
+def test_a_plan_is_made_once(cohort, monkeypatch):
+    """A plan that was made before is used as it is."""
+    run = make_run()
+    before = plan(cohort.obs, run)
+    monkeypatch.setitem(train.__globals__, "plan_training", None)
+    assert train(cohort, run, plan=before, device="cpu").split == before.split
+
+
+def test_the_keyword_front_takes_all_settings_at_once_too(cohort, model):
+    same = cf.train(cohort, make_run(solver=SolverConfig()), device="cpu")
+    assert same_weights(same, model)
+    assert same.id == model.id

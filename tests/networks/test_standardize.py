@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from cellflow_cli.networks.standardize import Standardizer
+from cellflow_cli.types import Population
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def populations(rng):
 
 def fitted(populations, unit):
     standardizer = Standardizer(2).double()
-    standardizer.fit(populations, unit)
+    standardizer.fit([Population(sample=(), group="", cells=cells).moments() for cells in populations], unit)
     return standardizer
 
 

@@ -5,20 +5,17 @@ import pytest
 
 import cellflow_cli as cf
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.model import PredictionRequest, predict
+from cellflow_cli.prediction import PredictionRequest, predict
 from cellflow_cli.report._story import shown
 from cellflow_cli.report.page import files
 from cellflow_cli.report.paths import read_flows
 from cellflow_cli.report.pictures import read_pictures
-from tests.model.conftest import FIXED, TINY, make_cohort, make_counts, make_spec, tiny_method
+from tests.model.conftest import make_cohort, make_counts, make_spec, tiny_method
 
 
 def trained(cells, method="mfm", **settings):
     chosen = Catalog("methods").choose("cellot") if method == "cellot" else tiny_method(method)
-    return cf.train(
-        cells, make_spec(**settings), method=chosen, training=TINY, solver=FIXED, seed=0,
-        device="cpu",
-    )  # fmt: skip
+    return make_model(cells, make_spec(**settings), method=chosen)
 
 
 def told(model, cells, n_cells=1000, **request):

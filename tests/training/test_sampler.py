@@ -6,14 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 
+from cellflow_cli.embedders import ContextNeeds
+from cellflow_cli.methods import Needs
 from cellflow_cli.rng import stream
 from cellflow_cli.training.sampler import PairSampler
 from cellflow_cli.types import Condition, PopulationPair
 
 
-def sampler(pairs, shape, **settings):
-    sizes = {"n_populations": 4, "n_cells": 16, "context_cells": 32, **settings}
-    return PairSampler(pairs, shape, **sizes)
+def sampler(pairs, shape, *, n_populations=4, n_cells=16, cells=32, disjoint=False, known_pairs=True):
+    needs = Needs(context=ContextNeeds(cells=cells, disjoint=disjoint), known_pairs=known_pairs)
+    return PairSampler(pairs, shape, needs, n_populations=n_populations, n_cells=n_cells)
 
 
 def numbered(make_population, n, **facts):
@@ -136,7 +138,7 @@ def test_every_cell_is_drawn_equally_often_and_known_pairs_together(
 def test_pairs_that_are_not_used_change_nothing(make_population, shape):
     pair = partly_paired(make_population, 20, 31, 7)
     batches = [
-        sampler([one], shape, n_populations=1, with_pairs=used).draw(stream(0))
+        sampler([one], shape, n_populations=1, known_pairs=used).draw(stream(0))
         for one, used in ((pair, False), (replace(pair, pairs=None), True))
     ]
     assert torch.equal(batches[0].x0, batches[1].x0)
@@ -151,7 +153,7 @@ def test_the_context_is_kept_apart_from_the_cells_that_flow(make_population, sha
         source=numbered(make_population, n),
         target=numbered(make_population, 40, condition=Condition("drugB")),
     )
-    batch = sampler([pair], shape, n_populations=1, apart=True).draw(stream(0))
+    batch = sampler([pair], shape, n_populations=1, disjoint=True).draw(stream(0))
     context = batch.population.cells[0][batch.population.mask[0]][:, 0]
     shared = set(batch.x0[0, :, 0].tolist()) & set(context.tolist())
     assert bool(shared) == overlap

@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 
 from cellflow_cli.errors import BundleError, ConfigError, DataError
-from cellflow_cli.model import PredictionRequest, predict, prediction, requested_conditions, write_prediction
+from cellflow_cli.prediction import (
+    PredictionRequest,
+    plan_prediction,
+    predict,
+    requested_conditions,
+    write_prediction,
+)
 from tests.model.conftest import make_cohort
 
 
@@ -70,7 +76,7 @@ def test_the_control_layer_is_the_source_cell(made, cohort):
 def test_provenance(made, model):
     told = made.uns["cellflow"]
     assert told["model_id"] == model.id
-    assert told["n_evaluations"] == 2 * model.config.solver.steps
+    assert told["n_evaluations"] == 2 * model.config.method.config.solver.steps
     assert told["seed"] == 0
     assert json.loads(told["spec"])["sample_key"] == ["patient"]
     assert json.loads(told["transform_json"]) == model.transform.to_json()
@@ -112,7 +118,7 @@ def test_nothing_unseen(model, cohort):
         ({"patient": ["P9"]}, DataError, r"'P9'.*found 'P1'.*Did you mean 'P5'\?|'P9'.*found 'P1'"),
         ({"patent": ["P5"]}, DataError, r'obs\["patent"\].*patient'),
         ("none", ConfigError, r"'unseen', 'all' or COLUMN=VALUE"),
-        ({"treatment": ["drug"]}, DataError, "control cells among the samples"),
+        ({"treatment": ["drug"]}, DataError, "control cells among the chosen samples"),
     ],
 )
 def test_samples_that_are_not_there(model, cohort, samples, error, message):
@@ -281,7 +287,7 @@ def test_features_in_another_order_and_more_of_them(model, cohort, made):
 def test_missing_features(model, cohort):
     thin = cohort[:, ["m0", "m2", "m3"]].copy()
     with pytest.raises(BundleError, match=r"all 4 features.*missing are 'm1'.*--min-feature-coverage"):
-        prediction(model, thin, PredictionRequest())  # before anything is computed
+        plan_prediction(model, thin, PredictionRequest())  # before anything is computed
     found = predict(model, thin, PredictionRequest(min_coverage=0.7))
     assert np.isfinite(found.X).all()
     controls = part(found, predicted=False)
@@ -292,7 +298,7 @@ def test_a_file_equals_the_prediction_in_memory(model, pca_model, cohort, counts
     for name, trained, adata in (("markers", model, cohort), ("counts", pca_model, counts)):
         request = PredictionRequest(chunk=10)
         done = []
-        planned = prediction(trained, adata, request, {"command": "cellflow predict"})
+        planned = plan_prediction(trained, adata, request, {"command": "cellflow predict"})
         write_prediction(planned, tmp_path / name, force=False, on_rows=lambda *a, done=done: done.append(a))
         written, expected = anndata.read_h5ad(tmp_path / name), predict(trained, adata, request)
         assert done[-1] == (expected.n_obs, expected.n_obs)
@@ -311,7 +317,7 @@ def test_a_file_equals_the_prediction_in_memory(model, pca_model, cohort, counts
 
 
 def test_a_prediction_can_be_written_twice(pca_model, counts, tmp_path):
-    planned = prediction(pca_model, counts, PredictionRequest())
+    planned = plan_prediction(pca_model, counts, PredictionRequest())
     for name in ("a", "b"):
         write_prediction(planned, tmp_path / name, force=False)
     first, second = (anndata.read_h5ad(tmp_path / name).uns["cellflow"] for name in ("a", "b"))
@@ -324,7 +330,7 @@ def test_a_failed_prediction_leaves_no_file(model, cohort, tmp_path):
     adata = cohort.copy()
     adata.X[(adata.obs["patient"] == "P5").to_numpy().nonzero()[0][5], 0] = np.nan
     with pytest.raises(DataError, match="finite"):
-        write_prediction(prediction(model, adata, PredictionRequest()), tmp_path / "p.h5ad", force=False)
+        write_prediction(plan_prediction(model, adata, PredictionRequest()), tmp_path / "p.h5ad", force=False)
     assert not list(tmp_path.iterdir())
 
 

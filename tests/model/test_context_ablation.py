@@ -1,4 +1,4 @@
-"""The same cells predicted again, the model being told another population."""
+"""The same cells predicted again, with another population as context."""
 
 import anndata
 import numpy as np
@@ -8,19 +8,20 @@ import torch
 import cellflow_cli as cf
 from cellflow_cli.errors import BundleError, ConfigError, MetricError
 from cellflow_cli.evaluation.align import align
-from cellflow_cli.model import Ablation, PredictionRequest, predict
-from cellflow_cli.model._told import training_controls
+from cellflow_cli.model import ContextAblation
+from cellflow_cli.prediction import PredictionFile, PredictionRequest, predict
+from cellflow_cli.prediction.context import training_controls
 from cellflow_cli.prediction.transport import prepare
 from cellflow_cli.statistics.ablation import AVERAGE, OTHER
 from cellflow_cli.types import Condition
-from tests.model.conftest import FIXED, TINY, make_spec, tiny_method
+from tests.model.conftest import make_model, make_spec
 
 
 @pytest.fixture(scope="module")
 def trained(cohort):
-    """Two patients held out; cell types are told."""
+    """Two patients held out; cell types are given."""
     spec = make_spec(holdout="patient=P4,P5", cell_type_key="cell_type")
-    return cf.train(cohort, spec, method=tiny_method(), training=TINY, solver=FIXED, seed=0, device="cpu")
+    return make_model(cohort, spec)
 
 
 def flows(adata):
@@ -34,9 +35,9 @@ def again(model, predicted, truth, name):
     cells = np.full((len(at), predicted.n_vars), np.nan, dtype=np.float32)
     for pair in pairs:
         rows = pair.predicted[::-1]  # any order
-        ablation = Ablation(model, predicted)
+        ablation = ContextAblation(model, PredictionFile.read(predicted))
         if name == "own":
-            found = ablation.carried(pair, rows, [])
+            found = ablation.predicted_again(pair, rows, [])
         else:
             found = getattr(ablation, name)(pair, rows, pairs)
         cells[np.searchsorted(at, rows)] = found.numpy()
@@ -57,7 +58,9 @@ def test_rows_are_what_predict_writes(trained, cohort, name):
 def test_rows_in_components(pca_model, counts):
     predicted = predict(pca_model, counts, PredictionRequest(samples="all"))
     pairs = align(predicted.obs, counts.obs, pca_model.config.data).pairs
-    found = Ablation(pca_model, predicted).carried(pairs[0], pairs[0].predicted, [])
+    found = ContextAblation(pca_model, PredictionFile.read(predicted)).predicted_again(
+        pairs[0], pairs[0].predicted, []
+    )
     np.testing.assert_allclose(found.numpy(), predicted.obsm["X_pca"][pairs[0].predicted], atol=1e-5)
 
 
@@ -65,8 +68,8 @@ def test_the_average_context_is_the_mean_of_contexts(trained):
     controls = training_controls(trained)
     assert [one.sample[0] for one in controls] == ["P1", "P2", "P3"]
     condition = Condition("drug", 1.0)
-    mean = prepare(trained.method, controls[0], condition, 0, instead=controls).told.context.vector
-    each = [prepare(trained.method, one, condition, 0).told.context.vector for one in controls]
+    mean = prepare(trained.method, controls[0], condition, 0, context=controls).conditioning.context.vector
+    each = [prepare(trained.method, one, condition, 0).conditioning.context.vector for one in controls]
     torch.testing.assert_close(mean, torch.stack(each).mean(0))
 
 
@@ -106,7 +109,7 @@ def test_scores_tell_whether_it_matters(trained, cohort):
         cohort,
         metrics=["energy"],
         baselines=["identity"],
-        further=Ablation(trained, predicted).rows,
+        further=ContextAblation(trained, PredictionFile.read(predicted)).predictions,
     )
     found = scores.summary()["ablation"]
     assert set(found["rows"]) == {OTHER, AVERAGE}
@@ -120,7 +123,7 @@ def test_scores_tell_whether_it_matters(trained, cohort):
 def reasons(model, predicted, truth):
     pairs = align(predicted.obs, truth.obs, model.config.data).pairs
     found = []
-    for call in Ablation(model, predicted).rows.values():
+    for call in ContextAblation(model, PredictionFile.read(predicted)).predictions.values():
         with pytest.raises(MetricError) as caught:
             call(pairs[0], pairs[0].predicted, pairs)
         found.append(str(caught.value))
@@ -135,18 +138,17 @@ def test_why_there_is_no_such_row(trained, cohort):
     alone = predict(trained, cohort, PredictionRequest(samples={"patient": ["P5"]}))
     pairs = align(alone.obs, cohort.obs, trained.config.data).pairs
     with pytest.raises(MetricError, match="no other sample"):
-        Ablation(trained, alone).other(pairs[0], pairs[0].predicted, pairs)
+        ContextAblation(trained, PredictionFile.read(alone)).other(pairs[0], pairs[0].predicted, pairs)
     renamed = predict(trained, cohort, PredictionRequest())
     renamed.obs["cellflow_source_cell"] = "x"
     assert all("by name" in reason for reason in reasons(trained, renamed, cohort))
 
 
-@pytest.mark.parametrize(("name", "why"), [("fm", "told no population"), ("cgfm", "told the label")])
+@pytest.mark.parametrize(
+    ("name", "why"), [("fm", "not conditioned on the population"), ("cgfm", "conditioned on the label")]
+)
 def test_methods_that_see_no_population_say_so(cohort, name, why):
-    model = cf.train(
-        cohort, make_spec(holdout="patient=P4,P5"), method=tiny_method(name), training=TINY, solver=FIXED,
-        seed=0, device="cpu",
-    )  # fmt: skip
+    model = make_model(cohort, make_spec(holdout="patient=P4,P5"), method=name)
     predicted = predict(model, cohort, PredictionRequest())
     assert all(why in reason for reason in reasons(model, predicted, cohort))
     average = predict(model, cohort, PredictionRequest(population="average"))

@@ -8,13 +8,14 @@ import cellflow_cli as cf
 from cellflow_cli.data.populations import control_table
 from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import DataError
-from cellflow_cli.model import Ablation, PredictionRequest, predict, prediction
+from cellflow_cli.model import ContextAblation
+from cellflow_cli.prediction import PredictionFile, PredictionRequest, plan_prediction, predict
 from cellflow_cli.statistics.ablation import AVERAGE, OTHER
 from tests.model.conftest import make_cohort, make_model, make_spec
 
 WARNING = (
     "the type of 2 of 48 control cells in `obs[\"cell_type\"]` was never trained on ('mast'): "
-    "the model is told no type of them"
+    "these cells enter without a type"
 )
 
 
@@ -40,35 +41,35 @@ def rare():
 @pytest.mark.parametrize("method", ["mfm", "fm"])
 def test_a_type_that_training_never_saw_is_no_type(cohort, rare, method):
     model = trained(cohort, method, cell_type_key="cell_type")
-    planned = prediction(model, rare, PredictionRequest())
-    assert planned.warnings == [WARNING]  # before anything is computed
+    planned = plan_prediction(model, rare, PredictionRequest())
+    assert planned.warnings == (WARNING,)  # before anything is computed
     made = predict(model, rare, PredictionRequest())
     assert list(made.uns["cellflow"]["warnings"]) == [WARNING]
     assert np.isfinite(made.X).all()
     assert (made.obs["cell_type"] == "mast").sum() == 2 * (1 + 3)
 
 
-def test_only_the_unknown_types_are_told_as_zeros(model, rare):
+def test_only_the_unknown_types_are_zeros(model, rare):
     spec = model.config.data
     reader = PopulationReader(
         adata=rare, spec=spec, transform=model.transform, vocabulary=model.vocabulary,
         device=torch.device("cpu"),
     )  # fmt: skip
     control = next(c for c in control_table(rare.obs, spec) if c.group == "P5")
-    told = reader.node_features(control)
-    assert told.shape == (24, 2)
+    features = reader.node_features(control)
+    assert features.shape == (24, 2)
     kinds = rare.obs["cell_type"].to_numpy()[control.rows]
     for i, name in enumerate(("B", "T")):
-        assert told[:, i].bool().tolist() == (kinds == name).tolist()
+        assert features[:, i].bool().tolist() == (kinds == name).tolist()
 
 
 def test_known_types_are_not_remarked(model, cohort):
-    assert prediction(model, cohort, PredictionRequest()).warnings == []
+    assert plan_prediction(model, cohort, PredictionRequest()).warnings == ()
 
 
-def test_another_population_can_be_told_all_the_same(model, rare):
+def test_another_population_can_be_context_all_the_same(model, rare):
     predicted = predict(model, rare, PredictionRequest())
-    further = Ablation(model, predicted).rows
+    further = ContextAblation(model, PredictionFile.read(predicted)).predictions
     scores = cf.evaluate(predicted, rare, metrics=["energy"], further=further)
     assert WARNING in scores.warnings
     for row in ("model", OTHER, AVERAGE, "mean-shift-per-type"):
@@ -79,7 +80,7 @@ def test_another_population_can_be_told_all_the_same(model, rare):
 def test_missing_types_are_refused_before_anything_is_computed(model, rare):
     rare.obs["cell_type"] = rare.obs["cell_type"].replace("mast", None)
     with pytest.raises(DataError, match=r'a value in `obs\["cell_type"\]` for every cell, found none for 2'):
-        prediction(model, rare, PredictionRequest())
+        plan_prediction(model, rare, PredictionRequest())
 
 
 def test_unseen_covariates_are_refused_before_anything_is_computed(cohort):
@@ -87,4 +88,4 @@ def test_unseen_covariates_are_refused_before_anything_is_computed(cohort):
     other = make_cohort()
     other.obs.loc[other.obs["patient"] == "P5", "culture"] = "organoid"
     with pytest.raises(DataError, match=r"trained on \('culture0', 'culture1'\), found 'organoid'"):
-        prediction(model, other, PredictionRequest())
+        plan_prediction(model, other, PredictionRequest())

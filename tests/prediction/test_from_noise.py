@@ -8,15 +8,22 @@ import pytest
 
 import cellflow_cli as cf
 from cellflow_cli.export._matched import matched
-from cellflow_cli.model import Ablation, PredictionRequest, predict, prediction, write_prediction
-from tests.model.conftest import FIXED, TINY, make_spec, tiny_method
+from cellflow_cli.model import ContextAblation
+from cellflow_cli.prediction import (
+    PredictionFile,
+    PredictionRequest,
+    plan_prediction,
+    predict,
+    write_prediction,
+)
+from tests.model.conftest import make_model, make_spec, tiny_method
 
 
 def trained(cohort, **columns):
     method = tiny_method()
     method = dataclasses.replace(method, config=dataclasses.replace(method.config, source="noise"))
     spec = make_spec(holdout="patient=P4,P5", cell_type_key="cell_type", **columns)
-    return cf.train(cohort, spec, method=method, training=TINY, solver=FIXED, seed=0, device="cpu")
+    return make_model(cohort, spec, method=method)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +68,7 @@ def test_chunks_make_no_difference(model, cohort, made):
 
 
 def test_the_warnings_say_it_in_one_sentence(model, cohort, made):
-    (warning,) = prediction(model, cohort, PredictionRequest()).warnings
+    (warning,) = plan_prediction(model, cohort, PredictionRequest()).warnings
     assert "starts from noise" in warning
     assert '`layers["control"]`' in warning
     assert '`obs["cell_type"]`' in warning
@@ -87,11 +94,11 @@ def test_a_type_that_is_part_of_the_sample_stays(cohort):
 
 @pytest.mark.parametrize("controls", [True, False])
 def test_other_commands_take_the_file(model, cohort, tmp_path, controls):
-    planned = prediction(model, cohort, PredictionRequest(controls=controls))
+    planned = plan_prediction(model, cohort, PredictionRequest(controls=controls))
     write_prediction(planned, tmp_path / "p.h5ad", force=False)
     found = anndata.read_h5ad(tmp_path / "p.h5ad")
     assert predicted(found).obs["cell_type"].isna().all()
-    further = Ablation(model, found).rows if controls else None
+    further = ContextAblation(model, PredictionFile.read(found)).predictions if controls else None
     scores = cf.evaluate(found, cohort, metrics=["energy"], further=further)
     rows = ["model", "identity", *(further or ())]
     assert scores.table[scores.table["row"].isin(rows)]["value"].notna().all()
