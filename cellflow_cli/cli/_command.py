@@ -1,4 +1,4 @@
-"""What all commands share: options from dataclasses, `--quiet`, `--debug`, errors as a message and exit code."""
+"""What all commands share: options from dataclasses, `--quiet`, `--debug`, and how errors end."""
 
 import functools
 import inspect

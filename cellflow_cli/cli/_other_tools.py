@@ -1,4 +1,4 @@
-"""Predictions of other tools in `evaluate`: options for what their files do not say, and how they are read."""
+"""Predictions of other tools in `evaluate`: options for what their files do not say, and reading them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import typer
 from cellflow_cli.cli._fields import OptionsOf
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError
-from cellflow_cli.external.external_format import ExternalFormat
+from cellflow_cli.external.external_format import Conventions as ExternalFormat
 from cellflow_cli.flags import flags_of, written
 
 if TYPE_CHECKING:
@@ -107,15 +107,15 @@ class External:
             )
         if "holdout" in self.columns and not self.training:
             raise ConfigError(
-                "Expected `--training` with `--holdout`, found none. Give the training cells, or leave it out."
+                "Expected `--training` with `--holdout`, found none. Give it too, or leave out `--holdout`."
             )
         return DataSpec(**self.columns)
 
 
 def _unneeded(words: Sequence[str], found: str) -> ConfigError:
     return ConfigError(
-        f"Expected no `{' '.join(words)}`: {found}. Leave the option out; it is for predictions of other tools "
-        "that nothing else describes."
+        f"Expected no `{' '.join(words)}`: {found}. Leave the option out; it is for predictions of other "
+        "tools that nothing else describes."
     )
 
 
@@ -133,7 +133,7 @@ def read_external_files(
         BundleError: If the model folder is none.
     """
     from cellflow_cli.data.read import read
-    from cellflow_cli.external.read import read_external
+    from cellflow_cli.external.read import adopt as read_external
 
     spec, known = (external.spec(predicted.obs), {}) if model is None else _of_model(model, external)
     measured = read([truth], features=spec.features)

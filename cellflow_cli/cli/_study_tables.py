@@ -40,8 +40,8 @@ def read_reference(file: Path, study: "Study") -> "pd.DataFrame":
         )
     if not in_study.all():
         console.say(
-            f"`{file}` has scores of {listed(dict.fromkeys(table['part'][~in_study]))} too, which are no parts "
-            f"of the study ({listed(parts)}): they are ignored.",
+            f"`{file}` has scores of {listed(dict.fromkeys(table['part'][~in_study]))} too, which are no "
+            f"parts of the study ({listed(parts)}): they are ignored.",
             style="yellow",
         )
     return table[in_study]
@@ -184,8 +184,8 @@ def show(results: Results, study: "Study", reference: "pd.DataFrame | None") -> 
     if failed := results.summary["failed"]:
         console.say(
             f"Not in the tables, since they failed: {listed((one['job'] for one in failed), 20)}. The first "
-            f"error: {failed[0]['reason']} Means of such variants are over fewer groups or seeds than others; "
-            "paired differences are over what both predictors have.",
+            f"error: {failed[0]['reason']} Means of such variants are over fewer groups or seeds than those "
+            "of others; paired differences are over what both predictors have.",
             style="yellow",
         )
     console.say(f"Tables in {study.folder}: {', '.join(FILES)}")

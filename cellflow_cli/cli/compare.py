@@ -13,7 +13,7 @@ from cellflow_cli.cli import _study_plan as plan
 from cellflow_cli.cli import _study_tables as tables
 from cellflow_cli.cli import console
 from cellflow_cli.cli._command import command
-from cellflow_cli.cli._fields import OptionsOf
+from cellflow_cli.cli._fields import COMPUTE, MODEL, OUTPUT, OptionsOf
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import CellflowError, ConfigError, listed, nearest
 from cellflow_cli.evaluation.config import EvaluationConfig
@@ -37,7 +37,7 @@ class Design:
             "metavar": "NAME,..",
             "commas": True,
             "default": ",".join(_METHODS),
-            "panel": opt.MODEL,
+            "panel": MODEL,
         },
     )
     variants: Path | None = field(
@@ -45,7 +45,7 @@ class Design:
         metadata={
             "help": "TOML file of model variants, one table of settings per variant.",
             "metavar": "FILE",
-            "panel": opt.MODEL,
+            "panel": MODEL,
         },
     )
     by: str | None = field(
@@ -60,7 +60,7 @@ class Design:
         default=None,
         metadata={"help": "Folds of the groups.", "default": "one per group, at most 10", "min": 2},
     )
-    seeds: int = field(default=1, metadata={"help": "Seeds 0, 1, ...", "min": 1, "panel": opt.COMPUTE})
+    seeds: int = field(default=1, metadata={"help": "Seeds 0, 1, ...", "min": 1, "panel": COMPUTE})
     score_training: str | None = field(
         default=None,
         metadata={
@@ -74,7 +74,7 @@ class Design:
             "help": "Reference for paired differences.",
             "metavar": "PREDICTOR",
             "default": "mean-shift, else the first baseline",
-            "panel": opt.COMPUTE,
+            "panel": COMPUTE,
         },
     )
     reference: Path | None = field(
@@ -93,7 +93,7 @@ Output = Annotated[
         "-o",
         metavar="STUDY",
         help="Study folder; resumed if it exists.",
-        rich_help_panel=opt.OUTPUT,
+        rich_help_panel=OUTPUT,
     ),
 ]
 Jobs = Annotated[
@@ -102,7 +102,7 @@ Jobs = Annotated[
         min=1,
         help="Parallel training jobs.",
         show_default="one per core, on a GPU one",
-        rich_help_panel=opt.COMPUTE,
+        rich_help_panel=COMPUTE,
     ),
 ]
 
@@ -113,8 +113,8 @@ def compare(
     output: Output,
     spec: Annotated[dict[str, Any], OptionsOf(DataSpec, without=("holdout",), given=True)],
     design: Annotated[Design, OptionsOf(Design)],
-    settings: Annotated[opt.Settings, OptionsOf(opt.Settings, panel=opt.MODEL)],
-    scoring: Annotated[EvaluationConfig, OptionsOf(_SCORING, without=_FIXED, panel=opt.COMPUTE)],
+    settings: Annotated[opt.Settings, OptionsOf(opt.Settings, panel=MODEL)],
+    scoring: Annotated[EvaluationConfig, OptionsOf(_SCORING, without=_FIXED, panel=COMPUTE)],
     jobs: Jobs = None,
     device: opt.Device = "auto",
     dry_run: opt.DryRun = False,
@@ -225,8 +225,8 @@ def _reference_predictor(name: str | None, variants: "tuple[Variant, ...]", scor
         return "mean-shift" if "mean-shift" in baselines else baselines[0]
     if name not in known:
         raise ConfigError(
-            f"Expected one of the predictors {listed(known, 20)}, found {name!r}.{nearest(name, known)} Choose "
-            "with `--against`."
+            f"Expected one of the predictors {listed(known, 20)}, found {name!r}.{nearest(name, known)} "
+            "Choose with `--against`."
         )
     return name
 

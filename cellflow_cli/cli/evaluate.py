@@ -10,7 +10,7 @@ from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import _other_tools as other
 from cellflow_cli.cli import console
 from cellflow_cli.cli._command import command
-from cellflow_cli.cli._fields import OptionsOf
+from cellflow_cli.cli._fields import COMPUTE, INPUT, OUTPUT, OptionsOf
 from cellflow_cli.cli._gate import Bar
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.evaluation.config import EvaluationConfig
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cellflow_cli.model import Model
 
 _BEST = {"low": "↓", "high": "↑", "one": "→1"}
+_LIBRARY_ONLY = ("baselines", "cell_types")  # fields of EvaluationConfig without an option
 _SPACES = {"flow": "Features of the flow", "genes": "Genes or markers"}
 
 Predicted = Annotated[
@@ -32,7 +33,7 @@ Truth = Annotated[
 ]
 Output = Annotated[
     Path,
-    typer.Option("--output", "-o", metavar="REPORT", help="Folder to write.", rich_help_panel=opt.OUTPUT),
+    typer.Option("--output", "-o", metavar="REPORT", help="Folder to write.", rich_help_panel=OUTPUT),
 ]
 
 
@@ -45,20 +46,19 @@ class Extras:
         metadata={
             "help": "Model folder that made PRED: for all baselines, the context ablation, and paths.",
             "metavar": "MODEL",
-            "panel": opt.INPUT,
+            "panel": INPUT,
         },
     )
     ablation: bool | None = field(
         default=None,
         metadata={
-            "help": "Context ablation: also predict with another sample's population and with the average one.",
+            "help": "Context ablation: also predict with another sample's population and with the average "
+            "one.",
             "default": "yes with --model",
-            "panel": opt.COMPUTE,
+            "panel": COMPUTE,
         },
     )
-    page: bool = field(
-        default=True, metadata={"help": "Write report.html and its figures.", "panel": opt.OUTPUT}
-    )
+    page: bool = field(default=True, metadata={"help": "Write report.html and its figures.", "panel": OUTPUT})
 
 
 class _Cells(NamedTuple):
@@ -74,8 +74,8 @@ def evaluate(
     predicted: Predicted,
     truth: Truth,
     output: Output,
-    config: Annotated[EvaluationConfig, OptionsOf(EvaluationConfig, without=_LIBRARY, panel=opt.COMPUTE)],
-    bar: Annotated[Bar, OptionsOf(Bar, panel=opt.COMPUTE)],
+    config: Annotated[EvaluationConfig, OptionsOf(EvaluationConfig, without=_LIBRARY_ONLY, panel=COMPUTE)],
+    bar: Annotated[Bar, OptionsOf(Bar, panel=COMPUTE)],
     extras: Annotated[Extras, OptionsOf(Extras)],
     columns: other.Columns,
     file_format: other.Format,

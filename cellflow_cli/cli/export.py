@@ -8,6 +8,7 @@ import typer
 from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import console
 from cellflow_cli.cli._command import command
+from cellflow_cli.cli._fields import COMPUTE, OUTPUT
 
 
 @command
@@ -22,12 +23,12 @@ def export(
             "--for",
             metavar="TOOL",
             help="The tool; see `cellflow list export`.",
-            rich_help_panel=opt.OUTPUT,
+            rich_help_panel=OUTPUT,
         ),
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.", rich_help_panel=opt.OUTPUT),
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.", rich_help_panel=OUTPUT),
     ],
     max_cells: Annotated[
         int | None,
@@ -35,7 +36,7 @@ def export(
             min=2,
             help="Maximum cells per population and role.",
             show_default="all",
-            rich_help_panel=opt.COMPUTE,
+            rich_help_panel=COMPUTE,
         ),
     ] = None,
     seed: opt.Seed = 0,

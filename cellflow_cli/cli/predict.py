@@ -11,7 +11,7 @@ import typer
 from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import console
 from cellflow_cli.cli._command import command
-from cellflow_cli.cli._fields import OptionsOf
+from cellflow_cli.cli._fields import INPUT, OUTPUT, OptionsOf
 from cellflow_cli.errors import ConfigError, OutputError
 from cellflow_cli.flags import pairs
 from cellflow_cli.prediction.request import PredictionRequest
@@ -22,23 +22,19 @@ if TYPE_CHECKING:
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder of `cellflow train`.")]
 Output = Annotated[
     Path,
-    typer.Option(
-        "--output", "-o", metavar="PRED.h5ad", help="Prediction to write.", rich_help_panel=opt.OUTPUT
-    ),
+    typer.Option("--output", "-o", metavar="PRED.h5ad", help="Prediction to write.", rich_help_panel=OUTPUT),
 ]
 Like = Annotated[
     Path | None,
     typer.Option(
         metavar="TRUTH.h5ad",
         help=PredictionRequest.__dataclass_fields__["like"].metadata["help"],
-        rich_help_panel=opt.INPUT,
+        rich_help_panel=INPUT,
     ),
 ]
 Rename = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="NEW=OLD", help="Read column OLD of obs as NEW; repeatable.", rich_help_panel=opt.INPUT
-    ),
+    typer.Option(metavar="NEW=OLD", help="Read column OLD of obs as NEW; repeatable.", rich_help_panel=INPUT),
 ]
 
 

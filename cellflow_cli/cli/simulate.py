@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cellflow_cli.cli._command import command
-from cellflow_cli.cli._options import INPUT, OUTPUT, Force, Json, Seed
+from cellflow_cli.cli._fields import INPUT, OUTPUT
+from cellflow_cli.cli._options import Force, Json, Seed
 from cellflow_cli.cli.console import emit_json, say
 from cellflow_cli.errors import ConfigError
 

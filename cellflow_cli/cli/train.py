@@ -13,7 +13,7 @@ import typer
 from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import console
 from cellflow_cli.cli._command import command
-from cellflow_cli.cli._fields import OptionsOf
+from cellflow_cli.cli._fields import COMPUTE, MODEL, OUTPUT, OptionsOf
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError
 
@@ -42,7 +42,7 @@ class Learning:
     )
     seed: int | None = field(
         default=None,
-        metadata={"help": "Seed of everything random.", "default": "0", "panel": opt.COMPUTE},
+        metadata={"help": "Seed of everything random.", "default": "0", "panel": COMPUTE},
     )
 
     def settings(self) -> dict[str, Any]:
@@ -59,17 +59,15 @@ def train(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="MODEL", help="Model folder to write.", rich_help_panel=opt.OUTPUT
+            "--output", "-o", metavar="MODEL", help="Model folder to write.", rich_help_panel=OUTPUT
         ),
     ],
     spec: Annotated[dict[str, Any], OptionsOf(DataSpec, given=True)],
-    learning: Annotated[Learning, OptionsOf(Learning, panel=opt.MODEL)],
-    settings: Annotated[opt.Settings, OptionsOf(opt.Settings, panel=opt.MODEL)],
+    learning: Annotated[Learning, OptionsOf(Learning, panel=MODEL)],
+    settings: Annotated[opt.Settings, OptionsOf(opt.Settings, panel=MODEL)],
     max_time: Annotated[
         str | None,
-        typer.Option(
-            metavar="TIME", help="Stop learning after 90s, 30m, 2h ...", rich_help_panel=opt.COMPUTE
-        ),
+        typer.Option(metavar="TIME", help="Stop learning after 90s, 30m, 2h ...", rich_help_panel=COMPUTE),
     ] = None,
     device: opt.Device = "auto",
     dry_run: opt.DryRun = False,

@@ -26,8 +26,8 @@ class Conventions:
     expression: str | None = field(
         default=None,
         metadata={
-            "help": "What they hold, where it is not what TRUTH holds: log1p against counts, or counts that are "
-            "expected ones with fractions.",
+            "help": "What they hold, where it is not what TRUTH holds: log1p against counts, or counts that "
+            "are expected ones with fractions.",
             "flag": "--predicted-expression",
             "metavar": "counts|log1p|as-is",
         },
@@ -35,8 +35,8 @@ class Conventions:
     obs: Mapping[str, str] = field(
         default_factory=dict,
         metadata={
-            "help": "Value that all predicted cells share, such as treatment=5-FU, where the column is missing "
-            "or still says control; repeatable.",
+            "help": "Value that all predicted cells share, such as treatment=5-FU, where the column is "
+            "missing or still says control; repeatable.",
             "flag": "--predicted-obs",
             "metavar": "COLUMN=VALUE",
         },

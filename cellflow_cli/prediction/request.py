@@ -28,7 +28,12 @@ class PredictionRequest:
     )  # fmt: skip
     doses: Sequence[float] | None = field(
         default=None,
-        metadata={"help": "Dose to predict; repeatable.", "flag": "--dose", "default": "all trained"},
+        metadata={
+            "help": "Dose to predict; repeatable.",
+            "flag": "--dose",
+            "default": "all trained",
+            "metavar": "DOSE",
+        },
     )
     samples: str | Mapping[str, Iterable[str]] = field(
         default="unseen",
