@@ -1,4 +1,4 @@
-"""How near to a letter can anybody come? Floors of a simulated letters file, as rows for `cellflow compare`.
+"""How near to a letter can anybody come? Floors of simulated letters, a `--reference` of `cellflow compare`.
 
     python benchmarks/letters_floor.py --seed 0 -o floor.csv     and the options of `simulate letters`
 
@@ -7,6 +7,7 @@ unscaled, mean over the populations of the validation and of the test letters.
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 import torch
 
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.metrics import Comparison
+from cellflow_cli.metrics import Comparison, Metric
 from cellflow_cli.simulate.letters import LettersConfig, fresh_points, letter_points
 
 METRICS = ("w1", "w2", "mmd-rbf")
@@ -41,20 +42,26 @@ def main() -> None:
     lines = []
     for part, letters in (("val", args.validation), ("test", args.test)):
         for kind, resampled in (("floor (iid)", True), ("floor (jitter)", False)):
-            found = [
+            values = [
                 _scores(metrics, config, args.seed, letter, rotation, resampled)
                 for letter in letters
                 for rotation in range(args.rotations)
             ]
-            lines += [(kind, part, m, float(v)) for m, v in zip(METRICS, np.mean(found, axis=0), strict=True)]
-    table = pd.DataFrame(lines, columns=["row", "part", "metric", "value"])
+            means = zip(METRICS, np.mean(values, axis=0), strict=True)
+            lines += [(kind, part, metric, float(mean)) for metric, mean in means]
+    table = pd.DataFrame(lines, columns=["predictor", "part", "metric", "value"])
     table.to_csv(args.output, index=False)
     print(table.to_string(index=False))
 
 
 def _scores(
-    metrics: dict, config: LettersConfig, seed: int, letter: str, rotation: int, resampled: bool
-) -> list:
+    metrics: Mapping[str, Metric],
+    config: LettersConfig,
+    seed: int,
+    letter: str,
+    rotation: int,
+    resampled: bool,
+) -> list[float | None]:
     source, target = (torch.from_numpy(x) for x in letter_points(config, seed, letter, rotation))
     fresh = torch.from_numpy(fresh_points(config, seed, letter, rotation, resampled=resampled))
     comparison = Comparison(predicted=fresh, target=target, control=source)

@@ -10,10 +10,12 @@ over rounds. Peak memory is that of our part, read before the plain route begins
 """
 
 import argparse
+import json
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import ot
 import torch
@@ -26,6 +28,8 @@ from cellflow_cli.metrics.mmd_rbf import GAMMAS
 PAPER = ("w1", "w2", "mmd-rbf", "r2-mean")
 MAX_PLAIN = 10_000
 
+Values = Mapping[str, float | None]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -36,42 +40,50 @@ def main() -> None:
     parser.add_argument("--metrics", default=",".join(PAPER))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path, default=None)
     args = parser.parse_args()
-    made = torch.Generator().manual_seed(0)
-    predicted, target, control = torch.randn(
-        3, args.cells, args.features, generator=made, dtype=torch.float64
-    )
+    rng = torch.Generator().manual_seed(0)
+    predicted, target, control = torch.randn(3, args.cells, args.features, generator=rng, dtype=torch.float64)
     predicted = 0.9 * predicted + 0.1
-    names = args.metrics.split(",")
+    names, device = args.metrics.split(","), torch.device(args.device)
 
-    def ours() -> dict[str, float | None]:
-        given = Comparison(
-            predicted=predicted.to(args.device),
-            target=target.to(args.device),
-            control=control.to(args.device),
+    def together() -> Values:
+        comparison = Comparison(
+            predicted=predicted.to(device), target=target.to(device), control=control.to(device)
         )
-        return {name: found.value for name, found in compute(names, given).items()}
+        return {name: metric.value for name, metric in compute(names, comparison).items()}
 
-    routes: dict[str, Callable[[], dict[str, float | None]]] = {"all metrics together": ours}
-    routes["all metrics together"]()  # warm-up, and the peak of memory
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    together()  # warm-up, and the peak of memory
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    routes: dict[str, Callable[[], Values]] = {"all metrics together": together}
     if args.cells <= MAX_PLAIN:
         routes |= {
             "w1, plain": lambda: {"w1": transport(predicted, target, 1)},
             "w2, plain": lambda: {"w2": transport(predicted, target, 2)},
             "mmd-rbf, plain": lambda: {"mmd-rbf": kernels(predicted, target)},
         }
+    seconds, values = in_turn(routes, args.rounds)
+    print(f"{args.cells} cells of {args.features} features a side, {torch.get_num_threads()} threads")
+    for name in routes:
+        print(f"{name:22} {seconds[name]:7.2f} s   {values[name]}")
+    print(f"peak memory {peak_mb:.0f} MB")
+    if args.json:
+        result = {"arguments": vars(args), "seconds": seconds, "values": values, "peak_mb": round(peak_mb)}
+        args.json.write_text(json.dumps(result, indent=2, default=str))
+
+
+def in_turn(
+    routes: Mapping[str, Callable[[], Values]], rounds: int
+) -> tuple[dict[str, float], dict[str, Values]]:
+    """Median seconds of each route over rounds in which they take turns, and what each computes."""
     spent: dict[str, list[float]] = {name: [] for name in routes}
-    values: dict[str, dict[str, float | None]] = {}
-    for _ in range(args.rounds):
+    values: dict[str, Values] = {}
+    for _ in range(rounds):
         for name, route in routes.items():
             started = time.perf_counter()
             values[name] = route()
             spent[name].append(time.perf_counter() - started)
-    print(f"{args.cells} cells of {args.features} features a side, {torch.get_num_threads()} threads")
-    for name, seconds in spent.items():
-        print(f"{name:22} {statistics.median(seconds):7.2f} s   {values[name]}")
-    print(f"peak memory {peak:.0f} MB")
+    return {name: statistics.median(seconds) for name, seconds in spent.items()}, values
 
 
 def transport(x: Tensor, y: Tensor, power: int) -> float:

@@ -1,27 +1,30 @@
-"""What does a training step and a prediction cost, method by method?
+"""What does a training step and a prediction cost, variant by variant?
 
     python benchmarks/step_time.py --points 250             letters as the table is trained
     python benchmarks/step_time.py --points 700 --k 50      the published batch, 10 x 700 points, k = 50
-    python benchmarks/step_time.py --features 43            1,024 cells of 43 markers a step
+    python benchmarks/step_time.py --features 43            cells of 43 markers
 
-Simulated Gaussian populations of 1,760 cells, so that no data are needed: costs do not depend on values.
-Methods are timed in turn, several rounds of each, and medians over all rounds printed, so that a busy
-machine slows them all alike. Warm-up steps are not counted. A prediction is 1,000 cells with the context
-of the whole population, 32 midpoint steps.
+Simulated Gaussian populations, so that no data are needed: costs do not depend on values. Variants are
+timed in turn, several rounds of each, and medians over all rounds printed, so that a busy machine slows
+them all alike. Warm-up steps are not counted. A prediction has the context of the whole population and 32
+midpoint steps.
 """
 
 import argparse
+import dataclasses
 import json
 import statistics
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from cellflow_cli.config import from_dict, merged, read_toml
-from cellflow_cli.flow.ode import SolverConfig
-from cellflow_cli.model._model import build_method
-from cellflow_cli.prediction.transport import prepare, transport
+from cellflow_cli.catalog import Catalog
+from cellflow_cli.config import RunConfig, from_dict, merged, read_toml
+from cellflow_cli.model.model import build_method
+from cellflow_cli.prediction.transport import Prepared, prepare, transport
 from cellflow_cli.rng import streams
 from cellflow_cli.training.loop import TrainingConfig, fit
 from cellflow_cli.training.sampler import PairSampler
@@ -39,6 +42,8 @@ def main() -> None:
     parser.add_argument("--populations", type=int, default=10)
     parser.add_argument("--points", type=int, default=250)
     parser.add_argument("--features", type=int, default=2)
+    parser.add_argument("--cells", type=int, default=1760, help="cells of a population")
+    parser.add_argument("--predicted", type=int, default=1000, help="cells of a prediction")
     parser.add_argument("--k", type=int, default=None, help="neighbours of graph contexts")
     parser.add_argument("--steps", type=int, default=5, help="steps per round")
     parser.add_argument("--rounds", type=int, default=5)
@@ -48,42 +53,35 @@ def main() -> None:
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    timed = {name: Timed(settings, args) for name, settings in read_toml(args.variants).items()}
+    variants = {name: Timed(settings, args) for name, settings in read_toml(args.variants).items()}
     for _ in range(args.rounds + 1):
-        for one in timed.values():
-            one.round()
-    rows = [{"method": name, **one.medians()} for name, one in timed.items()]
-    print(f"{'':18} {'ms per step':>12} {'s per 1,000 cells':>18} {'parameters':>11}")
-    for row in rows:
-        print(f"{row['method']:18} {row['step_ms']:12.0f} {row['predict_s']:18.2f} {row['parameters']:11,}")
+        for variant in variants.values():
+            variant.round()
+    costs = {name: variant.medians() for name, variant in variants.items()}
+    width = max(map(len, costs))
+    print(f"{'':{width}} {'ms per step':>12} {'s per prediction':>18} {'parameters':>11}")
+    for name, cost in costs.items():
+        print(f"{name:{width}} {cost['step_ms']:12.0f} {cost['predict_s']:18.2f} {cost['parameters']:11,}")
     if args.json:
-        args.json.write_text(
-            json.dumps(
-                {"arguments": vars(args) | {"variants": str(args.variants)}, "rows": rows}, default=str
-            )
-        )
+        args.json.write_text(json.dumps({"arguments": vars(args), "variants": costs}, indent=2, default=str))
 
 
 class Timed:
-    """One method with its data, timed in rounds."""
+    """One variant with its data, timed in rounds."""
 
-    def __init__(self, settings: dict, args: argparse.Namespace) -> None:
-        if args.k is not None and "k" in settings["method"].get("embedder", {}):
-            settings = merged(settings, {"method": {"embedder": {"k": args.k}}})
+    def __init__(self, settings: Mapping[str, Any], args: argparse.Namespace) -> None:
         self.args, device = args, torch.device(args.device)
-        config = from_dict(merged({"data": DATA}, settings))
+        config = _config(settings, args.k)
         rng = torch.Generator().manual_seed(0)
-        pairs = [_pair(i, 1760, args.features, rng, device) for i in range(20)]
+        pairs = [_pair(i, args.cells, args.features, rng, device) for i in range(20)]
         shape = ModelShape(
             n_features=args.features, treatments=("drug",), samples=tuple(f"S{i}" for i in range(20))
         )
         self.method = build_method(config, shape).to(device)
         self.method.fit_units(pairs, torch.ones(args.features, device=device))
         self.sampler = PairSampler(
-            pairs, shape, n_populations=args.populations, n_cells=args.points,
-            context_cells=self.method.context_cells, apart=getattr(self.method, "context_apart", False),
-            with_pairs=getattr(self.method, "uses_pairs", True),
-        )  # fmt: skip
+            pairs, shape, self.method.needs, n_populations=args.populations, n_cells=args.points
+        )
         self.pair, self.rngs = pairs[0], streams(0)
         self.steps: list[float] = []
         self.predictions: list[float] = []
@@ -97,9 +95,9 @@ class Timed:
 
     def _predict(self) -> None:
         prepared = prepare(self.method, self.pair.source, self.pair.condition, 0)
-        transport(self.method, self.pair.source.cells[:1000], prepared, SolverConfig(steps=32))
+        transport(self.method, Prepared(prepared.start[: self.args.predicted], prepared.conditioning))
 
-    def _seconds(self, work) -> float:  # noqa: ANN001
+    def _seconds(self, work: Callable[[], object]) -> float:
         if self.args.device != "cpu":
             torch.cuda.synchronize()
         started = time.perf_counter()
@@ -108,13 +106,24 @@ class Timed:
             torch.cuda.synchronize()
         return time.perf_counter() - started
 
-    def medians(self) -> dict:
+    def medians(self) -> dict[str, float]:
         """Medians without the warm-up."""
         return {
             "step_ms": 1000 * statistics.median(self.steps[1:]),
             "predict_s": statistics.median(self.predictions[1:]),
             "parameters": sum(p.numel() for p in self.method.parameters()),
         }
+
+
+def _config(settings: Mapping[str, Any], k: int | None) -> RunConfig:
+    """Settings of a variant with other neighbours and a fixed number of solver steps, where it has them."""
+    method = settings["method"]
+    if k is not None and "k" in method.get("embedder", {}):
+        settings = merged(settings, {"method": {"embedder": {"k": k}}})
+    own = {setting.name for setting in dataclasses.fields(Catalog("methods").load(method["name"]).config)}
+    if "solver" in own:
+        settings = merged(settings, {"method": {"solver": {"steps": 32}}})
+    return from_dict(merged({"data": DATA}, settings))
 
 
 def _pair(i: int, n: int, d: int, rng: torch.Generator, device: torch.device) -> PopulationPair:

@@ -2,7 +2,7 @@
 
     python benchmarks/unseen_patients.py bcrxl   four folds of two donors, 24 markers
     python benchmarks/unseen_patients.py kang    two donors held out, raw counts, 30 components
-    python benchmarks/unseen_patients.py cohort  the simulated example, six patients held out
+    python benchmarks/unseen_patients.py cohort  the simulated example, six folds of four patients
 
 Each fold is `cellflow train`, `predict`, `evaluate` as processes of their own, timed by the wall and
 by the processor (which a busy machine changes less); memory is the largest resident set. The table
@@ -13,7 +13,6 @@ the mean shift.
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,7 +45,9 @@ RUNS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        usage="%(prog)s DATA [options] [-- OPTIONS OF TRAIN]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("data", choices=sorted(RUNS))
     parser.add_argument("--methods", default="mfm", help="comma list")
@@ -58,8 +59,8 @@ def main() -> None:
     parser.add_argument("--max-cells", type=int, default=2500, help="cells a side in evaluation")
     parser.add_argument("--keep", type=Path, default=None, help="keep models, predictions and reports here")
     parser.add_argument("--json", type=Path, default=None, help="write the result here")
-    parser.add_argument("train_options", nargs="*", help="after --: further options of train")
-    args = parser.parse_args()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    args = parser.parse_args(sys.argv[1:end], argparse.Namespace(train_options=sys.argv[end + 1 :]))
     run = RUNS[args.data]
     if not run["file"].exists():
         sys.exit(f"SKIPPED: no {run['file']} (set CELLFLOW_DATA to the folder of the real data)")
@@ -91,13 +92,11 @@ def fold(run: dict, held: str, work: Path, method: str, args: argparse.Namespace
         costs[f"evaluate {population}"] = timed(["evaluate", predicted, file, "-o", folder, *options])
         table = pd.read_csv(Path(folder) / "scores.csv")
         name = method if population == "own" else f"{method}, other population"
-        table["row"] = table["row"].replace("model", name)
+        table["predictor"] = table["predictor"].replace("model", name)
         scores += table.to_dict("records")
     facts = json.loads((Path(model) / "run.json").read_text())
-    kept = ("best_step", "validation_energy", "solver_error")
-    return {"held_out": held, "method": method, "costs": costs, "scores": scores} | {
-        k: facts[k] for k in kept
-    }
+    kept = {key: facts.get(key) for key in ("best_step", "validation_energy", "solver_error")}
+    return {"held_out": held, "method": method, "costs": costs, "scores": scores, **kept}
 
 
 def timed(command: list[str]) -> dict:
@@ -105,7 +104,7 @@ def timed(command: list[str]) -> dict:
     print("$ cellflow", *command, flush=True)
     started = time.monotonic()
     with tempfile.TemporaryFile("w+") as stderr:
-        process = subprocess.Popen([shutil.which("cellflow") or "cellflow", *command], stderr=stderr)
+        process = subprocess.Popen([sys.executable, "-m", "cellflow_cli", *command], stderr=stderr)
         _, status, usage = os.wait4(process.pid, 0)
         stderr.seek(0)
         text = stderr.read().strip()
@@ -120,24 +119,28 @@ def report(scores: pd.DataFrame, folds: list[dict]) -> None:
     """Energy per held-out group and condition, means of all metrics, wins, and costs."""
     pd.set_option("display.width", 200)
     energy = scores[scores["metric"] == "energy"]
-    per_group = energy.groupby(["group", "row"])["value"].mean().unstack()
+    per_group = energy.groupby(["group", "predictor"])["value"].mean().unstack()
     print("\nEnergy distance per held-out group\n", per_group.round(4).to_string())
     if energy["treatment"].nunique() > 1:
         labels = [energy["treatment"], energy["dose"].fillna(0)]
         print(
             "\nper condition\n",
-            energy.pivot_table(index=labels, columns="row", values="value").round(4).to_string(),
+            energy.pivot_table(index=labels, columns="predictor", values="value").round(4).to_string(),
         )
     means = (
-        scores.groupby(["metric", "row", "group"])["value"].mean().groupby(["metric", "row"]).mean().unstack()
+        scores.groupby(["metric", "predictor", "group"])["value"]
+        .mean()
+        .groupby(["metric", "predictor"])
+        .mean()
+        .unstack()
     )
     print("\nMean over groups\n", means.round(4).to_string())
     methods = {part["method"] for part in folds}
-    for model in [row for row in per_group.columns if row.split(",")[0] in methods]:
-        for rival in per_group.columns.drop([model, "floor"]):
-            both = per_group[[model, rival]].dropna()
-            wins, ratio = int((both[model] < both[rival]).sum()), both[model].mean() / both[rival].mean()
-            print(f"{model} better than {rival} on {wins} of {len(both)}; ratio of means {ratio:.3f}")
+    for model in [name for name in per_group.columns if name.split(",")[0] in methods]:
+        for other in per_group.columns.drop([model, "floor"]):
+            both = per_group[[model, other]].dropna()
+            wins, ratio = int((both[model] < both[other]).sum()), both[model].mean() / both[other].mean()
+            print(f"{model} better than {other} on {wins} of {len(both)}; ratio of means {ratio:.3f}")
     for part in folds:
         costs = ", ".join(
             f"{name} {c['wall_s']} s ({c['cpu_s']} s of processor time) {c['peak_mb']} MB"

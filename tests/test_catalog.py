@@ -12,7 +12,7 @@ from cellflow_cli.errors import ConfigError
 
 ROOMS = (
     *("methods", "metrics", "couplings", "embedders", "conditions"),
-    *("baselines", "degenerate", "published_metrics", "export"),
+    *("baselines", "degenerate", "features", "published_metrics", "export"),
 )
 
 

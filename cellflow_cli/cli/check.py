@@ -14,7 +14,7 @@ from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.flags import flags_of
 
 if TYPE_CHECKING:
-    from cellflow_cli.data.check import CheckReport
+    from cellflow_cli.data.validation.check import CheckReport
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -41,8 +41,8 @@ def check(
 
 def _checked(data: Sequence[Path], given: Mapping[str, Any], seed: int) -> "CheckReport":
     """A whole check, or what can be said where a required setting was not given."""
-    from cellflow_cli.data.check import check as check_files
-    from cellflow_cli.data.check import check_unfinished
+    from cellflow_cli.data.validation.check import check as check_files
+    from cellflow_cli.data.validation.check import check_unfinished
 
     required = [flag.name for flag in flags_of(DataSpec) if flag.required]
     if all(name in given for name in required):

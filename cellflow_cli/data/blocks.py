@@ -1,4 +1,4 @@
-"""Walking through a cells-by-features matrix in blocks of rows, and what may not be in it."""
+"""A cells-by-features matrix in blocks of rows, its values checked on the way."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from cellflow_cli.data.findings import Finding
+from cellflow_cli.data.validation.finding import Finding
 from cellflow_cli.errors import DataError
 
 ROWS_PER_BLOCK = 2048
@@ -14,7 +14,7 @@ _LARGEST_LOG1P = 30.0  # expm1 of it is 1e13: no cell holds that many molecules
 
 
 class Block(NamedTuple):
-    """Some rows of a matrix, with the columns asked for, in their order.
+    """Some rows of a matrix, with the requested columns, in their order.
 
     Attributes:
         rows: Positions in the matrix, shape [r].
@@ -26,7 +26,7 @@ class Block(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What a pass over the values of a matrix found.
+    """Counts and range of the values of a matrix.
 
     Attributes:
         n_nonfinite: Values that are NaN or infinite.
@@ -99,12 +99,12 @@ def expression_fault(total: Tally, expression: str, place: str) -> Finding | Non
     """The finding that values are not what `expression` says: counts, log1p or as-is."""
     looks = total.looks_like
     if expression == "counts" and (total.lowest < 0 or total.n_fraction):
-        found = f"{total.n_fraction} fractions" if total.n_fraction else "none but negative ones too"
+        present = f"{total.n_fraction} fractions" if total.n_fraction else "negative values"
         return Finding(
             "error",
-            f"Expected counts (whole numbers of at least 0) in `X`, found {found}, lowest {total.lowest:g}, "
-            f"highest {total.highest:g}.{place}",
-            f"They look like {looks}: say so with `--expression {looks}`, or put the counts into X.",
+            f"Expected counts (whole numbers of at least 0) in `X`, found {present}, lowest "
+            f"{total.lowest:g}, highest {total.highest:g}.{place}",
+            f"They look like {looks}: choose `--expression {looks}`, or put the counts into X.",
         )
     if expression == "log1p" and looks != "log1p":
         whole = ", all whole numbers" if total.n_fraction == 0 else ""
@@ -112,18 +112,18 @@ def expression_fault(total: Tally, expression: str, place: str) -> Finding | Non
             "error",
             f"Expected log1p values in `X` (fractions from 0 to about 10), found values from "
             f"{total.lowest:g} to {total.highest:g}{whole}.{place}",
-            f"Say what they are with `--expression {looks}`.",
+            f"They look like {looks}: choose `--expression {looks}`.",
         )
     return None
 
 
 def checked_blocks(
-    found: Iterator[Block], cells: Any, names: Any, expression: str | None, place: str
+    parts: Iterator[Block], cells: Any, names: Any, expression: str | None, place: str
 ) -> Iterator[Block]:
     """Pass blocks on as long as their values are finite and what `expression` says.
 
     Args:
-        found: Blocks of a matrix.
+        parts: Blocks of a matrix.
         cells: Names of all its rows.
         names: Names of the columns of the blocks.
         expression: `"counts"`, `"log1p"`, `"as-is"`, or None where nothing was said.
@@ -132,10 +132,10 @@ def checked_blocks(
     Raises:
         DataError: At the first block with a wrong value; the count is that of all blocks left.
     """
-    for block in found:
+    for block in parts:
         total = tally(block)
         if total.n_nonfinite:
-            raise _nonfinite(total, found, cells, names, place)
+            raise _nonfinite(total, parts, cells, names, place)
         if expression and (fault := expression_fault(total, expression, place)):
             raise fault.error()
         yield block

@@ -9,9 +9,13 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from cellflow_cli.data.findings import Finding
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.validation.finding import Finding
 from cellflow_cli.errors import listed, nearest
+
+IS_PREDICTED = "cellflow_is_predicted"
+"""Column of obs that is true for predicted cells, false for controls."""
+FILL_IN = "Fill in the values, or remove these cells from the file."
 
 
 def where(table: pd.DataFrame) -> str:
@@ -25,14 +29,14 @@ def where(table: pd.DataFrame) -> str:
 
 def declared_columns(spec: DataSpec) -> list[tuple[str, str]]:
     """Every (column of obs, option) that the specification names, in the order of the options."""
-    found = [(spec.treatment_key, "--treatment-key")]
-    found += [(key, "--sample-key") for key in spec.sample_key]
-    found += [(key, "--covariate-key") for key in spec.covariate_key]
+    columns = [(spec.treatment_key, "--treatment-key")]
+    columns += [(key, "--sample-key") for key in spec.sample_key]
+    columns += [(key, "--covariate-key") for key in spec.covariate_key]
     single = ("group_key", "batch_key", "dose_key", "cell_type_key", "pairs_key", "split_key")
     for name in single:
         if key := getattr(spec, name):
-            found.append((key, f"--{name.replace('_', '-')}"))
-    return found
+            columns.append((key, f"--{name.replace('_', '-')}"))
+    return columns
 
 
 def missing_column(obs: pd.DataFrame, column: str, option: str, hint: str = "") -> Finding | None:
@@ -69,7 +73,7 @@ def missing_values(obs: pd.DataFrame, column: str, rows: np.ndarray | None = Non
         "error",
         f'Expected a value in `obs["{column}"]` for every cell, found none for {int(missing.sum())} of '
         f"{len(table)} cells, e.g. {listed(table.index[missing][:2])}.{where(obs)}",
-        "Fill the values in, or leave these cells out of the file.",
+        FILL_IN,
     )
 
 
@@ -113,8 +117,8 @@ def is_control(obs: pd.DataFrame, spec: DataSpec) -> np.ndarray:
 
 def distinct(values: Iterable[str]) -> list[str]:
     """Sorted distinct labels; labels that are all whole numbers sort as numbers."""
-    found = set(values)
-    return sorted(found, key=int) if all(v.isdecimal() for v in found) else sorted(found)
+    different = set(values)
+    return sorted(different, key=int) if all(v.isdecimal() for v in different) else sorted(different)
 
 
 def _label(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Opening AnnData files: what is not there, not AnnData, or damaged is said in one clear error."""
+"""Opening AnnData files; one clear error for each that is missing, damaged or not AnnData."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,13 +49,13 @@ def checked_paths(paths: Sequence[Path | str]) -> list[Path]:
             f"Expected a local path, found the address `{addresses[0]}`. Download it first, or mount it as a "
             "folder."
         )
-    found = [Path(path) for path in paths]
-    if not found:
+    checked = [Path(path) for path in paths]
+    if not checked:
         raise DataError("Expected at least one file, found none. Name an `.h5ad` file or a `.zarr` folder.")
-    resolved = [path.resolve() for path in found]
-    if twice := sorted({str(path) for path in found if resolved.count(path.resolve()) > 1}):
-        raise DataError(f"Expected each file once, found {listed(twice)} more than once. Name it once.")
-    return found
+    resolved = [path.resolve() for path in checked]
+    if repeated := sorted({str(path) for path in checked if resolved.count(path.resolve()) > 1}):
+        raise DataError(f"Expected each file once, found {listed(repeated)} more than once. Name it once.")
+    return checked
 
 
 def check_exists(path: Path) -> None:

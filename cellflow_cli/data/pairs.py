@@ -7,9 +7,9 @@ import pandas as pd
 from jaxtyping import Int
 
 from cellflow_cli.data.columns import where
-from cellflow_cli.data.findings import Finding
-from cellflow_cli.data.populations import PopulationRows, PopulationTable
+from cellflow_cli.data.population_rows import PopulationRows, PopulationTable
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.validation.finding import Finding
 
 
 def known_pairs(
@@ -60,4 +60,4 @@ def pair_findings(
         f'By `obs["{spec.pairs_key}"]`, {n_known} of {n_treated} treated cells for training '
         f"({n_known / n_treated:.1%}) have a known partner among the controls."
     )
-    return [Finding("note", what, "The others take part too, paired as where no pairs are known.")]
+    return [Finding("note", what, "The others are used too, paired as where no pairs are known.")]

@@ -5,23 +5,21 @@ Nothing is densified here.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anndata
-import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from cellflow_cli.data.blocks import is_sparse
 from cellflow_cli.data.columns import where
-from cellflow_cli.data.findings import Finding
+from cellflow_cli.data.feature_source import NAMED_SLOTS, Matrix, parse_features
+from cellflow_cli.data.joining import joined, joined_obs
 from cellflow_cli.data.opening import check_exists, checked_paths, frame, load, opened
-from cellflow_cli.data.schema import parse_features
+from cellflow_cli.data.validation.finding import Finding
 from cellflow_cli.errors import DataError, listed, nearest
 
-_MATRICES = ("layers", "obsm")
 _Data = TypeVar("_Data", anndata.AnnData, pd.DataFrame)
 
 
@@ -44,7 +42,7 @@ def read(paths: Sequence[Path | str], features: str | None = None) -> anndata.An
             or if several files share no feature.
     """
     parts = [_read_one(path, features) for path in checked_paths(paths)]
-    return parts[0] if len(parts) == 1 else _joined(parts)
+    return parts[0] if len(parts) == 1 else joined(parts)
 
 
 def read_obs(paths: Sequence[Path | str]) -> pd.DataFrame:
@@ -62,25 +60,12 @@ def read_obs(paths: Sequence[Path | str]) -> pd.DataFrame:
 
 
 def values(adata: anndata.AnnData, features: str) -> Any:
-    """The matrix that `features` names: X (also for pca:K), a layer, or an obsm entry; not copied.
+    """The matrix that `features` reads: X (also for pca:K), a layer, or an obsm entry; not copied.
 
     Raises:
         DataError: If the object has no such matrix, or it is not numeric and two-dimensional.
     """
-    source = parse_features(features)
-    if source.kind in _MATRICES:
-        known = list(getattr(adata, source.kind))
-        if source.name not in known:
-            raise missing_matrix(source.kind, source.name, known, where(adata.obs)).error()
-        matrix = getattr(adata, source.kind)[source.name]
-    else:
-        matrix = adata.X
-        if matrix is None:
-            others = [f"{kind}/{name}" for kind in _MATRICES for name in getattr(adata, kind)]
-            raise DataError(
-                f"Expected `X`, found none.{where(adata.obs)} Choose another matrix with `--features`; "
-                f"there is {listed(others) or 'none'}."
-            )
+    matrix = _stored(adata, parse_features(features).matrix)
     if isinstance(matrix, pd.DataFrame):
         matrix = matrix.to_numpy()
     if hasattr(matrix, "to_memory"):  # sparse X of an object opened with backed="r"
@@ -93,10 +78,25 @@ def values(adata: anndata.AnnData, features: str) -> Any:
     return matrix
 
 
+def _stored(adata: anndata.AnnData, source: Matrix) -> Any:
+    if source.slot == "X":
+        if adata.X is None:
+            others = [f"{slot}/{name}" for slot in NAMED_SLOTS for name in getattr(adata, slot)]
+            raise DataError(
+                f"Expected `X`, found none.{where(adata.obs)} Choose another matrix with `--features`; "
+                f"there is {listed(others) or 'none'}."
+            )
+        return adata.X
+    known = list(getattr(adata, source.slot))
+    if source.name not in known:
+        raise missing_matrix(source, known, where(adata.obs)).error()
+    return getattr(adata, source.slot)[source.name]
+
+
 def feature_names(adata: anndata.AnnData, features: str) -> list[str]:
     """Names of the columns of `values(adata, features)`: var names, or `NAME_1`, `NAME_2` for obsm."""
-    source = parse_features(features)
-    if source.kind != "obsm":
+    source = parse_features(features).matrix
+    if source.slot != "obsm":
         return [str(name) for name in adata.var_names]
     matrix = adata.obsm[source.name] if source.name in adata.obsm else values(adata, features)
     if isinstance(matrix, pd.DataFrame):
@@ -150,37 +150,13 @@ def file_hashes(paths: Sequence[Path | str]) -> dict[str, str]:
     return {Path(path).name: _sha256(Path(path)) for path in paths}
 
 
-def missing_matrix(kind: str, name: str, known: Sequence[str], place: str) -> Finding:
-    """The finding that `layers` or `obsm` has no entry `name`."""
+def missing_matrix(source: Matrix, known: Sequence[str], place: str) -> Finding:
+    """The finding that `layers` or `obsm` has no entry of this name."""
     return Finding(
         "error",
-        f"Expected `{kind}[{name!r}]`, found {listed(sorted(known)) or 'none'}.{place}",
-        f"{nearest(name, known)} Choose it with `--features`.".strip(),
+        f"Expected `{source.slot}[{source.name!r}]`, found {listed(sorted(known)) or 'none'}.{place}",
+        f"{nearest(source.name, known)} Choose it with `--features`.".strip(),
     )
-
-
-def joined_obs(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Obs tables below one another; names prefixed by file when they collide across files."""
-    if len(tables) == 1:
-        return tables[0]
-    total = sum(len(table) for table in tables)
-    collide = len(set().union(*(table.index for table in tables))) < total
-    stems = _stems([Path(table.attrs["files"][0]) for table in tables])
-    parts = []
-    for stem, table in zip(stems, tables, strict=True):
-        part = table.copy()
-        part.attrs = {}
-        part.index = pd.Index([f"{stem}-{name}" for name in table.index]) if collide else table.index
-        parts.append(part)
-    obs = pd.concat(parts, join="outer")
-    obs.attrs["files"] = [name for table in tables for name in table.attrs["files"]]
-    return obs
-
-
-def common_features(names: Sequence[Sequence[str]]) -> list[str]:
-    """Names that all lists share, in the order of the first."""
-    shared = set(names[0]).intersection(*names[1:])
-    return [name for name in names[0] if name in shared]
 
 
 def _read_one(path: Path, features: str | None) -> anndata.AnnData:
@@ -190,8 +166,8 @@ def _read_one(path: Path, features: str | None) -> anndata.AnnData:
         _raise_duplicates([var], "var")
         wanted = _wanted(features)
         matrices = {
-            kind: {name: _matrix(group[kind][name]) for name in group.get(kind, ()) if wanted(kind, name)}
-            for kind in _MATRICES
+            slot: {name: _matrix(group[slot][name]) for name in group.get(slot, ()) if wanted(slot, name)}
+            for slot in NAMED_SLOTS
         }
         return anndata.AnnData(
             X=_matrix(group["X"]) if "X" in group and wanted("X", "") else None,
@@ -203,12 +179,11 @@ def _read_one(path: Path, features: str | None) -> anndata.AnnData:
         )
 
 
-def _wanted(features: str | None) -> Any:
+def _wanted(features: str | None) -> Callable[[str, str], bool]:
     if features is None:
-        return lambda kind, name: True
-    source = parse_features(features)
-    target = (source.kind, source.name) if source.kind in _MATRICES else ("X", "")
-    return lambda kind, name: (kind, name) == target
+        return lambda slot, name: True
+    source = parse_features(features).matrix
+    return lambda slot, name: (slot, name) == source
 
 
 def _matrix(element: Any) -> Any:
@@ -233,49 +208,6 @@ def duplicate_names(table: pd.DataFrame, axis: str) -> Finding | None:
         f"{where(table)}",
         f"Make them unique in Python: `adata.{axis}_names_make_unique()`, and save the file.",
     )
-
-
-def _joined(parts: Sequence[anndata.AnnData]) -> anndata.AnnData:
-    names = common_features([list(part.var_names) for part in parts])
-    if not names and any(part.n_vars for part in parts):
-        raise DataError(
-            f"Expected features that all files share, found none: {listed(parts[0].var_names, 3)} in "
-            f"`{parts[0].obs.attrs['files'][0]}`, {listed(parts[1].var_names, 3)} in "
-            f"`{parts[1].obs.attrs['files'][0]}`. Use the same feature names in all files."
-        )
-    aligned = [part[:, names] if list(part.var_names) != names else part for part in parts]
-    matrices = {
-        kind: {
-            name: _stacked([getattr(part, kind)[name] for part in aligned]) for name in _shared(aligned, kind)
-        }
-        for kind in _MATRICES
-    }
-    x = [part.X for part in aligned]
-    return anndata.AnnData(
-        X=None if any(matrix is None for matrix in x) else _stacked(x),
-        obs=joined_obs([part.obs for part in parts]),
-        var=parts[0].var.loc[names],
-        **matrices,
-    )
-
-
-def _shared(parts: Sequence[anndata.AnnData], kind: str) -> list[str]:
-    """Entries that all parts have; obsm entries only where their widths agree."""
-    shared = common_features([list(getattr(part, kind)) for part in parts])
-    return [name for name in shared if len({getattr(part, kind)[name].shape[1] for part in parts}) == 1]
-
-
-def _stacked(matrices: Sequence[Any]) -> Any:
-    if any(is_sparse(matrix) for matrix in matrices):
-        return sp.vstack([sp.csr_matrix(matrix) for matrix in matrices], format="csr")
-    return np.concatenate([np.asarray(matrix) for matrix in matrices])
-
-
-def _stems(paths: Sequence[Path]) -> list[str]:
-    stems = [path.stem for path in paths]
-    if len(set(stems)) == len(stems):
-        return stems
-    return [f"{stem}{i + 1}" for i, stem in enumerate(stems)]
 
 
 def _with_obs(adata: anndata.AnnData, obs: pd.DataFrame) -> anndata.AnnData:

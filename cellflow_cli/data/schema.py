@@ -1,33 +1,19 @@
-"""What the columns of the data mean, said once.
+"""What the columns of the data mean and which features are modelled.
 
 `DataSpec` is plain and knows no file: it refuses settings that contradict each other, and leaves
 the question whether a column exists to the modules that read.
 """
 
+import functools
 import math
-import re
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from cellflow_cli.data.feature_source import FeatureSource, parse_features
 from cellflow_cli.errors import ConfigError, listed, nearest
 
 EXPRESSIONS = ("as-is", "counts", "log1p")
-MAX_PLAIN_FEATURES = 200
 _TUPLES = ("control", "sample_key", "match_key", "covariate_key", "holdout")
-
-
-class FeatureSource(NamedTuple):
-    """Where the features of the flow come from.
-
-    Attributes:
-        kind: `"X"`, `"layers"`, `"obsm"` or `"pca"` (of X).
-        name: Name of the layer or of the obsm entry, otherwise empty.
-        n_components: K of `pca:K`, otherwise 0.
-    """
-
-    kind: Literal["X", "layers", "obsm", "pca"]
-    name: str = ""
-    n_components: int = 0
 
 
 class Holdout(NamedTuple):
@@ -42,24 +28,6 @@ class Holdout(NamedTuple):
     column: str = ""
     values: tuple[str, ...] = ()
     fraction: float = 0.0
-
-
-def parse_features(text: str) -> FeatureSource:
-    """Read `X`, `layers/NAME`, `obsm/NAME` or `pca:K`.
-
-    Raises:
-        ConfigError: If `text` is none of these.
-    """
-    if text == "X":
-        return FeatureSource("X")
-    if match := re.fullmatch(r"(layers|obsm)/(.+)", text):
-        return FeatureSource("layers" if match[1] == "layers" else "obsm", name=match[2])
-    if (match := re.fullmatch(r"pca:([0-9]+)", text)) and int(match[1]) > 0:
-        return FeatureSource("pca", n_components=int(match[1]))
-    raise ConfigError(
-        f"Expected `features` to be X, layers/NAME, obsm/NAME or pca:K with K of at least 1, found {text!r}. "
-        "Choose them with `--features`, for example `--features pca:50`."
-    )
 
 
 def parse_holdout(text: str) -> Holdout:
@@ -85,7 +53,7 @@ def parse_holdout(text: str) -> Holdout:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """What the columns of obs mean and where the features of the flow live.
+    """Roles of the columns of obs, the features of the flow, and the held-out groups.
 
     A single text is accepted where several are allowed: `DataSpec(control="DMSO", ...)`.
 
@@ -94,10 +62,10 @@ class DataSpec:
     """
 
     treatment_key: str = field(
-        metadata={"help": "Column of obs that says what was done to a cell.", "metavar": "COLUMN"}
+        metadata={"help": "Column of obs with the treatment of each cell.", "metavar": "COLUMN"}
     )
     control: tuple[str, ...] = field(
-        metadata={"help": "Value(s) of the treatment column that mean untreated.", "metavar": "LABEL"}
+        metadata={"help": "Value(s) of the treatment column for untreated cells.", "metavar": "LABEL"}
     )
     sample_key: tuple[str, ...] = field(
         metadata={"help": "Column(s) of obs that together identify a biological sample.", "metavar": "COLUMN"}
@@ -105,14 +73,15 @@ class DataSpec:
     group_key: str | None = field(
         default=None,
         metadata={
-            "help": "Unit of holding out and validation, such as the patient; default: first sample key.",
+            "help": "Unit that is held out or validated as a whole, such as the patient; default: first "
+            "sample key.",
             "metavar": "COLUMN",
         },
     )
     match_key: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "Sample key(s) on which treated cells find their controls; default: all.",
+            "help": "Sample key(s) that match treated populations to their controls; default: all.",
             "metavar": "COLUMN",
         },
     )
@@ -131,34 +100,34 @@ class DataSpec:
     )
     covariate_key: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "Categorical fact(s) of a sample that the model may be told.", "metavar": "COLUMN"},
+        metadata={"help": "Categorical sample covariate(s) used as model input.", "metavar": "COLUMN"},
     )
     pairs_key: str | None = field(
         default=None,
         metadata={
-            "help": "Integer column that couples control and treated cells of one sample, where known; cells "
-            "without a partner take part as without the column.",
+            "help": "Integer column that pairs control and treated cells of a sample, where pairs are known; "
+            "unpaired cells are used as without it.",
             "metavar": "COLUMN",
         },
     )
     features: str = field(
         default="X",
         metadata={
-            "help": "Where the flow lives: X, layers/NAME, obsm/NAME or pca:K.",
+            "help": "Feature space of the model: X, layers/NAME, obsm/NAME or pca:K.",
             "metavar": "X|layers/NAME|obsm/NAME|pca:K",
         },
     )
     expression: str | None = field(
         default=None,
         metadata={
-            "help": "What X holds: counts, log1p or as-is; required with pca:K.",
+            "help": "Values in X: counts, log1p or as-is; required with pca:K.",
             "metavar": "counts|log1p|as-is",
         },
     )
     holdout: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "What training never sees: patient=P7,P9 or a fraction of the groups such as 0.2.",
+            "help": "Groups held out for testing: patient=P7,P9 or a fraction such as 0.2.",
             "metavar": "COLUMN=VALUE,..|FRACTION",
         },
     )
@@ -166,14 +135,12 @@ class DataSpec:
         default=None,
         metadata={"help": "Column of obs with the values train, val and test.", "metavar": "COLUMN"},
     )
-    min_cells: int = field(
-        default=20, metadata={"help": "Fewest cells that make a population.", "metavar": "N"}
-    )
+    min_cells: int = field(default=20, metadata={"help": "Minimum cells per population.", "metavar": "N"})
     drop_small: bool = field(
-        default=False, metadata={"help": "Go on without populations of fewer cells than the minimum."}
+        default=False, metadata={"help": "Exclude populations with fewer cells than the minimum."}
     )
     drop_unpaired: bool = field(
-        default=False, metadata={"help": "Go on without treated populations that have no control."}
+        default=False, metadata={"help": "Exclude treated populations without controls."}
     )
 
     def __post_init__(self) -> None:
@@ -199,9 +166,9 @@ class DataSpec:
         """Columns on which a treated population finds its control: `match_key`, or all sample keys."""
         return self.match_key or self.sample_key
 
-    @property
+    @functools.cached_property
     def source(self) -> FeatureSource:
-        """`features`, parsed."""
+        """`features`, resolved to a matrix and a feature space."""
         return parse_features(self.features)
 
     def _check_required(self) -> None:
@@ -227,10 +194,10 @@ class DataSpec:
                     f"Expected `{name}` to be no sample or group key, found {getattr(self, name)!r} in both. "
                     "A sample is identified by columns that treated and control cells share."
                 )
-        if strangers := [key for key in self.match_key if key not in self.sample_key]:
+        if unknown := [key for key in self.match_key if key not in self.sample_key]:
             raise ConfigError(
                 f"Expected every `match_key` to be one of the sample keys {listed(self.sample_key)}, "
-                f"found {listed(strangers)}. Name it with `--sample-key` too."
+                f"found {listed(unknown)}. Name it with `--sample-key` too."
             )
 
     def _check_features(self) -> None:
@@ -240,15 +207,16 @@ class DataSpec:
                 f"Expected `expression` to be one of {listed(EXPRESSIONS)}, found {self.expression!r}."
                 f"{nearest(self.expression, EXPRESSIONS)} Choose it with `--expression`."
             )
-        if source.kind == "pca" and self.expression is None:
+        if source.entry.needs_expression and self.expression is None:
             raise ConfigError(
                 f"Expected `expression` to be given with features {self.features!r}, found none. Say what X "
                 "holds: `--expression counts`, `--expression log1p` or `--expression as-is`."
             )
-        if source.kind != "pca" and self.expression == "counts":
+        if not source.entry.needs_expression and self.expression == "counts":
             raise ConfigError(
-                f"Expected features pca:K with expression 'counts', found features {self.features!r}, which "
-                "are taken as they are. Add for example `--features pca:50`, or leave `--expression` out."
+                f"Expected features such as pca:K with expression 'counts', found features "
+                f"{self.features!r}, which are taken as they are. Add for example `--features pca:50`, or "
+                "leave `--expression` out."
             )
 
     def _check_split(self) -> None:

@@ -1,4 +1,4 @@
-"""Which groups train and which stay unseen; a group is never torn between splits."""
+"""Which groups train, validate and are held out; all cells of a group are in the same split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from cellflow_cli.data.columns import distinct, labels, missing_column, where
-from cellflow_cli.data.faults import inconstant
-from cellflow_cli.data.findings import Finding, raise_first
-from cellflow_cli.data.populations import PopulationTable
+from cellflow_cli.data.population_rows import PopulationTable
 from cellflow_cli.data.schema import DataSpec, Holdout, parse_holdout
+from cellflow_cli.data.validation.columns import inconstant
+from cellflow_cli.data.validation.finding import Finding, raise_first
 from cellflow_cli.errors import ConfigError, DataError, listed, nearest
 from cellflow_cli.rng import derived_seed
 
@@ -20,12 +20,12 @@ _LEAK = "Cells of one group would leak between splits."
 
 @dataclass(frozen=True)
 class Split:
-    """Groups by what training may do with them; each group is in one of the three, each sorted.
+    """Groups by their use in training; each group is in one of the three, each sorted.
 
     Attributes:
-        train: Groups to learn from.
-        val: Groups that pick the model.
-        test: Groups that training never sees.
+        train: Groups to train on.
+        val: Groups that select the model.
+        test: Groups held out of training.
     """
 
     train: tuple[str, ...]
@@ -34,20 +34,20 @@ class Split:
 
 
 def split_groups(obs: pd.DataFrame, spec: DataSpec, table: PopulationTable, seed: int) -> Split:
-    """Divide the groups of `table` as `spec.holdout` or `spec.split_key` say.
+    """Divide the groups of `table` by `spec.holdout` or `spec.split_key`.
 
     Groups for validation come from `split_key` only; see `validation_groups` for the rest.
 
     Raises:
-        DataError: If a column or value does not exist, a group is torn between splits, or no treated
+        DataError: If a column or value does not exist, a group is in several splits, or no treated
             population is left to train on.
         ConfigError: If a fraction holds out every group.
     """
     if spec.split_key:
         split = _by_column(obs, spec, table)
     else:
-        held = _held_out(obs, spec, table, seed)
-        split = Split(train=_less(table.groups, held), test=_sorted(held))
+        held_out = _held_out(obs, spec, table, seed)
+        split = Split(train=_less(table.groups, held_out), test=_sorted(held_out))
     if not any(population.group in split.train for population in table.treated):
         raise DataError(
             f"Expected treated populations to train on, found none outside of "
@@ -57,28 +57,28 @@ def split_groups(obs: pd.DataFrame, spec: DataSpec, table: PopulationTable, seed
 
 
 def validation_groups(train_groups: Sequence[str], seed: int, fraction: float = 0.15) -> tuple[str, ...]:
-    """Groups that pick the model, drawn from the training groups: 15 % of them, three at least, half at most.
+    """Groups that select the model, drawn from the training groups: 15 % of them, at least 3, at most half.
 
-    One patient is a poor judge of the number of steps: on eight donors, models picked by one scored between
-    0.56 and 0.81 times the mean shift, depending on whom the seed had drawn.
+    One validation patient is too noisy to choose the number of steps: on eight donors, models selected by
+    one scored between 0.56 and 0.81 times the mean shift, depending on which patient the seed had drawn.
 
     Returns:
-        Sorted groups; none where fewer than two training groups would leave nothing to learn from.
+        Sorted groups; none of fewer than two training groups, which would leave none to train on.
     """
     groups = distinct(train_groups)
-    n_judges = min(len(groups) // 2, max(3, round(fraction * len(groups))))
-    return _drawn(groups, n_judges, seed, "validation") if n_judges else ()
+    n_validation = min(len(groups) // 2, max(3, round(fraction * len(groups))))
+    return _drawn(groups, n_validation, seed, "validation") if n_validation else ()
 
 
 def split_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
-    """Faults of the columns that divide the groups: absent, unknown values, groups torn between splits."""
+    """Faults of the columns that divide the groups: absent, unknown values, groups in several splits."""
     if spec.split_key:
         return _split_key_findings(obs, spec)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for part in map(parse_holdout, spec.holdout):
         if part.column:
-            found += _holdout_findings(obs, spec, part)
-    return found
+            findings += _holdout_findings(obs, spec, part)
+    return findings
 
 
 def _by_column(obs: pd.DataFrame, spec: DataSpec, table: PopulationTable) -> Split:
@@ -92,8 +92,7 @@ def _split_key_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
     key = str(spec.split_key)
     if finding := missing_column(obs, key, "--split-key"):
         return [finding]
-    found = distinct(labels(obs[key]))
-    if unknown := [value for value in found if value not in SPLITS]:
+    if unknown := [value for value in distinct(labels(obs[key])) if value not in SPLITS]:
         what = f'Expected only {listed(SPLITS)} in `obs["{key}"]`, found {listed(unknown)} too.{where(obs)}'
         return [
             Finding("error", what, f"{nearest(unknown[0], SPLITS)} Choose it with `--split-key`.".strip())
@@ -105,13 +104,13 @@ def _split_key_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
 
 def _held_out(obs: pd.DataFrame, spec: DataSpec, table: PopulationTable, seed: int) -> set[str]:
     raise_first(split_findings(obs, spec))
-    held: set[str] = set()
+    held_out: set[str] = set()
     for part in map(parse_holdout, spec.holdout):
         if part.column:
-            held |= set(labels(obs[spec.group])[_is_named(obs, part)])
+            held_out |= set(labels(obs[spec.group])[_is_named(obs, part)])
         else:
-            held |= set(_fraction(table.groups, part.fraction, seed))
-    return held & set(table.groups)
+            held_out |= set(_fraction(table.groups, part.fraction, seed))
+    return held_out & set(table.groups)
 
 
 def _fraction(groups: Sequence[str], fraction: float, seed: int) -> tuple[str, ...]:
@@ -148,8 +147,8 @@ def _drawn(groups: Sequence[str], n: int, seed: int, purpose: str) -> tuple[str,
     return _sorted(rng.permutation(np.array(groups, dtype=object))[:n])
 
 
-def _less(groups: Sequence[str], held: set[str]) -> tuple[str, ...]:
-    return tuple(group for group in groups if group not in held)
+def _less(groups: Sequence[str], excluded: set[str]) -> tuple[str, ...]:
+    return tuple(group for group in groups if group not in excluded)
 
 
 def _sorted(groups: Sequence[str] | set[str] | np.ndarray) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellflow_cli.data.columns import distinct, labels, missing_column, missing_values, where
-from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.pairs import known_pairs
-from cellflow_cli.data.populations import PopulationRows, PopulationTable
+from cellflow_cli.data.population_rows import PopulationRows, PopulationTable
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.transform import FeatureTransform
+from cellflow_cli.data.validation.finding import raise_first
 from cellflow_cli.errors import DataError, listed, nearest
 from cellflow_cli.types import Population, PopulationPair
 
@@ -61,9 +61,9 @@ def vocabulary(obs: pd.DataFrame, spec: DataSpec, rows: Int[np.ndarray, " n"]) -
         rows: Positions of the training cells.
     """
     wanted = [*spec.covariate_key, *([spec.cell_type_key] if spec.cell_type_key else [])]
-    found = {key: tuple(distinct(labels(obs[key].iloc[rows]))) for key in wanted}
-    cell_types = found[spec.cell_type_key] if spec.cell_type_key else ()
-    return Vocabulary(cell_types=cell_types, covariates={key: found[key] for key in spec.covariate_key})
+    values = {key: tuple(distinct(labels(obs[key].iloc[rows]))) for key in wanted}
+    cell_types = values[spec.cell_type_key] if spec.cell_type_key else ()
+    return Vocabulary(cell_types=cell_types, covariates={key: values[key] for key in spec.covariate_key})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class PopulationReader:
         transform: From its values to the flow space.
         vocabulary: One-hot slots.
         device: Where the cells go.
-        min_coverage: Smallest share of the model's features that will do.
+        min_coverage: Smallest share of the model's features that is accepted.
     """
 
     adata: anndata.AnnData
@@ -122,7 +122,7 @@ class PopulationReader:
     def node_features(self, rows: PopulationRows) -> Float[Tensor, "n q"]:
         """One-hot cell types, shape [n, q]; q is zero without a cell-type column.
 
-        A type that was never trained on is told as none: its row is zero.
+        A type that was not in training has a row of zeros.
 
         Raises:
             DataError: If the column or the type of a cell is missing.
@@ -135,7 +135,7 @@ class PopulationReader:
         return torch.from_numpy(hot).to(self.device)
 
     def unseen_types(self, rows: PopulationRows) -> list[str]:
-        """Types of the cells whose type was never trained on, one for each such cell.
+        """Types of the cells whose type was not in training, one for each such cell.
 
         Raises:
             DataError: As `node_features`.
@@ -147,29 +147,30 @@ class PopulationReader:
         return list(values[codes < 0])
 
     def covariates(self, rows: PopulationRows) -> Float[Tensor, " v"]:
-        """One-hot facts of the sample, shape [v].
+        """One-hot covariates of the sample, shape [v].
 
         Raises:
-            DataError: If a column or value is missing, was never trained on, or differs within the sample.
+            DataError: If a column or value is missing, was not in training, or differs within the sample.
         """
         parts = []
         for key, known in self.vocabulary.covariates.items():
-            values, found = self._codes(key, rows.rows, known)
-            if (found < 0).any():
-                new = distinct(values[found < 0])
+            values, codes = self._codes(key, rows.rows, known)
+            if (codes < 0).any():
+                new = distinct(values[codes < 0])
                 raise DataError(
                     f'Expected values of `obs["{key}"]` that the model was trained on ({listed(known, 10)}), '
                     f"found {listed(new)}.{nearest(new[0], known)}{where(self.adata.obs)} Rename them, or "
                     "train with them."
                 )
-            codes = np.unique(found)
-            if len(codes) > 1:
+            slots = np.unique(codes)
+            if len(slots) > 1:
                 raise DataError(
                     f'Expected one value of `obs["{key}"]` in sample {rows.name!r}, found '
-                    f"{listed([known[i] for i in codes])}.{where(self.adata.obs)} A covariate is a fact "
-                    "of the sample; add the column to `--sample-key` or leave out `--covariate-key`."
+                    f"{listed([known[i] for i in slots])}.{where(self.adata.obs)} A covariate is the "
+                    "same for all cells of a sample; add the column to `--sample-key` or leave out "
+                    "`--covariate-key`."
                 )
-            parts.append(np.eye(len(known), dtype=np.float32)[codes[0]])
+            parts.append(np.eye(len(known), dtype=np.float32)[slots[0]])
         return torch.from_numpy(np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)).to(
             self.device
         )

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from cellflow_cli.data.columns import distinct, dose_values, is_control, is_missing, labels, where
-from cellflow_cli.data.faults import predicted_findings, wrong_doses
-from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.validation.columns import predicted_findings, wrong_doses
+from cellflow_cli.data.validation.finding import raise_first
 from cellflow_cli.errors import DataError, listed, nearest
 from cellflow_cli.types import Condition
 

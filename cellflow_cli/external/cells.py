@@ -9,9 +9,10 @@ import pandas as pd
 
 from cellflow_cli.data.blocks import Tally, blocks, dense, expression_fault, normalised, tally
 from cellflow_cli.data.columns import is_missing, where
-from cellflow_cli.data.features import fit_features
+from cellflow_cli.data.feature_source import parse_features
+from cellflow_cli.data.fitting import fit_features
 from cellflow_cli.data.read import feature_names, unique_feature_names, values
-from cellflow_cli.data.schema import DataSpec, parse_features
+from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.transform import TARGET_TOTAL, FeatureTransform
 from cellflow_cli.errors import ConfigError, DataError, listed, nearest
 from cellflow_cli.external.external_format import Conventions
@@ -41,8 +42,8 @@ def column_names(
     """Names of the columns of the predicted matrix."""
     matrix, place = told.matrix or "X", where(predicted.obs)
     expected, width = feature_names(truth, spec.features), _matrix(predicted, matrix).shape[1]
-    source = parse_features(matrix)
-    nameless = source.kind == "obsm" and not isinstance(predicted.obsm[source.name], pd.DataFrame)
+    source = parse_features(matrix).matrix
+    nameless = source.slot == "obsm" and not isinstance(predicted.obsm[source.name], pd.DataFrame)
     found = [] if nameless else unique_feature_names(predicted, matrix)
     if not told.assume_feature_order:
         if nameless:

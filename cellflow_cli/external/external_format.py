@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cellflow_cli.data.schema import EXPRESSIONS, parse_features
+from cellflow_cli.data.feature_source import named_matrix
+from cellflow_cli.data.schema import EXPRESSIONS
 from cellflow_cli.errors import ConfigError, listed, nearest
 
 
@@ -59,7 +60,7 @@ class Conventions:
     )
 
     def __post_init__(self) -> None:
-        if self.matrix is not None and parse_features(self.matrix).kind == "pca":
+        if self.matrix is not None and named_matrix(self.matrix) is None:
             raise ConfigError(
                 f"Expected `--predicted-in` to be X, layers/NAME or obsm/NAME, found {self.matrix!r}."
             )

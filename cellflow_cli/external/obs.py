@@ -14,9 +14,9 @@ from cellflow_cli.data.columns import (
     missing_values,
     where,
 )
-from cellflow_cli.data.faults import control_findings, control_hint
-from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.validation.columns import control_findings, control_hint
+from cellflow_cli.data.validation.finding import raise_first
 from cellflow_cli.errors import ConfigError, DataError, listed, nearest
 from cellflow_cli.external.external_format import Conventions
 
@@ -87,7 +87,7 @@ def _check_control(truth: pd.DataFrame, spec: DataSpec) -> None:
     """Refuse a control that the truth lacks where another label looks like it and would be scored."""
     others = sorted(set(labels(truth[spec.treatment_key])) - set(spec.control))
     if any(control_hint(control, others) for control in spec.control):
-        raise_first(control_findings(truth, spec, any_will_do=True))
+        raise_first(control_findings(truth, spec, one_is_enough=True))
 
 
 def _check_treatments(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from cellflow_cli import rng
 from cellflow_cli.baselines import Summaries, summarise
-from cellflow_cli.data.features import fit_features
+from cellflow_cli.data.fitting import fit_features
 from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.split import split_groups

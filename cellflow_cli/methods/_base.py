@@ -54,6 +54,6 @@ class BaseMethod(nn.Module):
         """The control cells themselves, shape [n, d]."""
         return cells
 
-    def calibrate(self, cases: Sequence[tuple[Float[Tensor, "n d"], Conditioning]]) -> Calibrated:
+    def calibrate(self, cases: Sequence[tuple[Float[Tensor, "_n d"], Conditioning]]) -> Calibrated:
         """Nothing to settle."""
         return Calibrated()

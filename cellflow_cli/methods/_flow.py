@@ -177,7 +177,7 @@ class FlowMatching(BaseMethod):
             solver = dataclasses.replace(solver, method="midpoint", steps=_ROUGH_STEPS)
         return self._integrated(x0, conditioning, times, solver)
 
-    def calibrate(self, cases: Sequence[tuple[Float[Tensor, "n d"], Conditioning]]) -> Calibrated:
+    def calibrate(self, cases: Sequence[tuple[Float[Tensor, "_n d"], Conditioning]]) -> Calibrated:
         """The fewest solver steps within the tolerance (see `flow.ode.calibrate`), unless they were given.
 
         Args:

@@ -156,7 +156,7 @@ class Method(Protocol):
         """
         ...
 
-    def calibrate(self, cases: Sequence[tuple[Float[Tensor, "n d"], Conditioning]]) -> Calibrated:
+    def calibrate(self, cases: Sequence[tuple[Float[Tensor, "_n d"], Conditioning]]) -> Calibrated:
         """Settle after training what only a trained method can tell, such as the number of solver steps.
 
         Args:

@@ -6,10 +6,10 @@ import pandas as pd
 
 from cellflow_cli.config import RunConfig
 from cellflow_cli.data.columns import distinct
-from cellflow_cli.data.findings import Finding, raise_first
 from cellflow_cli.data.pairs import pair_findings
 from cellflow_cli.data.populations import PopulationTable, population_table
 from cellflow_cli.data.split import Split, split_groups, validation_groups
+from cellflow_cli.data.validation.finding import Finding, raise_first
 from cellflow_cli.errors import DataError, listed
 
 

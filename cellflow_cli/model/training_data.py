@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from cellflow_cli.config import RunConfig
-from cellflow_cli.data.features import fit_features
+from cellflow_cli.data.fitting import fit_features
 from cellflow_cli.data.tensors import PopulationReader, Vocabulary, vocabulary
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.model.plan import Plan

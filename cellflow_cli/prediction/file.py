@@ -23,14 +23,14 @@ import pandas as pd
 
 from cellflow_cli.baselines import Summaries
 from cellflow_cli.data.blocks import dense
-from cellflow_cli.data.columns import labels, where
+from cellflow_cli.data.columns import IS_PREDICTED, labels, where
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import CellflowError, DataError, listed
 
 KEY = "cellflow"
 """Entry of uns that says where a prediction comes from."""
-PREDICTED = "cellflow_is_predicted"
+PREDICTED = IS_PREDICTED
 """Column of obs that is true for predicted cells, false for controls."""
 SOURCE_CELL = "cellflow_source_cell"
 """Column of obs with the name of the control cell that a cell was made from; empty where there is none."""

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from cellflow_cli.data.columns import dose_values, is_control, labels, missing_column, where
-from cellflow_cli.data.faults import predicted_findings
-from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.populations import POOLED, PopulationRows, control_table
+from cellflow_cli.data.validation.columns import predicted_findings
+from cellflow_cli.data.validation.finding import raise_first
 from cellflow_cli.errors import ConfigError, DataError, listed, nearest
 from cellflow_cli.prediction.context import CONTEXTS
 from cellflow_cli.prediction.request import PredictionRequest

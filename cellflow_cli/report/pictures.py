@@ -127,7 +127,7 @@ def read_pictures(
     return Pictures(
         axes=plane.axes,
         basis=_basis(plane, transform),
-        unit="log1p expression" if transform.expression_kind in ("counts", "log1p") else "units of the data",
+        unit=transform.unit,
         populations=tuple(_picture(population, plane) for population in found),
         plane=plane,
     )

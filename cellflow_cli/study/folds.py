@@ -10,10 +10,10 @@ import pandas as pd
 from jaxtyping import Bool
 
 from cellflow_cli.data.columns import distinct, labels, missing_column, where
-from cellflow_cli.data.findings import raise_first
 from cellflow_cli.data.populations import PopulationTable, population_table
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.split import split_groups
+from cellflow_cli.data.validation.finding import raise_first
 from cellflow_cli.errors import ConfigError, DataError, listed
 from cellflow_cli.types import Condition
 

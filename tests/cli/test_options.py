@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import pytest
 import typer
+from cellflow_cli.evaluation.config import EvaluationConfig
 from typer.testing import CliRunner
 
 from cellflow_cli.cli._command import command
@@ -13,7 +14,6 @@ from cellflow_cli.cli._fields import OptionsOf
 from cellflow_cli.cli.app import app
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError
-from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.external.external_format import Conventions as ExternalFormat
 from cellflow_cli.flags import flags_of, to_flags
 from cellflow_cli.prediction.request import PredictionRequest

@@ -17,9 +17,9 @@ def build_cohort(
 ) -> anndata.AnnData:
     rng = np.random.default_rng(seed)
     rows = [
-        (f"P{p}", arm, f"{arm}{p}")
+        (f"P{p}", treatment, f"{treatment}{p}")
         for p in range(1, n_patients + 1)
-        for arm in ("DMSO", "drugA", "drugB")
+        for treatment in ("DMSO", "drugA", "drugB")
         for _ in range(n_cells)
     ]
     obs = pd.DataFrame(rows, columns=["patient", "treatment", "well"])

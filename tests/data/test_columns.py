@@ -65,7 +65,7 @@ def test_numbers_sort_as_numbers():
     assert distinct(["P10", "P9"]) == ["P10", "P9"]
 
 
-def test_columns_joined_by_a_comma_are_told_apart():
+def test_columns_joined_by_a_comma_are_recognised():
     obs = pd.DataFrame({"patient": ["a"], "culture": ["b"]})
     finding = missing_column(obs, "patient,culture", "--sample-key")
     assert finding is not None

@@ -99,8 +99,8 @@ def test_a_missing_column(cohort, spec, column, message):
 
 
 def test_a_missing_treatment_column_names_the_one_with_a_control(cohort, spec):
-    obs = cohort.obs.rename(columns={"treatment": "arm"})
-    with pytest.raises(DataError, match=r"`arm` contains 'DMSO'"):
+    obs = cohort.obs.rename(columns={"treatment": "drug"})
+    with pytest.raises(DataError, match=r"`drug` contains 'DMSO'"):
         population_table(obs, spec)
 
 

@@ -47,7 +47,7 @@ def test_what_was_written_is_read(cohort, saved, suffix, kind):
     assert not sp.issparse(found.X) or found.X.format == "csr"
 
 
-def test_only_the_matrix_asked_for_is_read(cohort, saved):
+def test_only_the_named_matrix_is_read(cohort, saved):
     cohort.layers["raw"] = cohort.X * 2
     found = read([saved(cohort)], features="layers/raw")
     assert found.X is None

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cellflow_cli.data.check import check
-from cellflow_cli.data.features import fit_features
+from cellflow_cli.data.fitting import fit_features
 from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.read import read
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.validation.check import check
 
 FOLDER = Path(os.environ.get("CELLFLOW_DATA", Path(__file__).parents[3] / "shared" / "data"))
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from cellflow_cli.data.schema import DataSpec, parse_features, parse_holdout
+from cellflow_cli.data.schema import DataSpec, parse_holdout
 from cellflow_cli.errors import ConfigError
 
 REQUIRED = {"treatment_key": "treatment", "control": "DMSO", "sample_key": ("patient", "culture")}
@@ -20,25 +20,12 @@ def test_every_field_has_help():
     assert all(len(field.metadata["help"]) > 10 for field in dataclasses.fields(DataSpec))
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("X", ("X", "", 0)),
-        ("layers/raw", ("layers", "raw", 0)),
-        ("obsm/X_pca", ("obsm", "X_pca", 0)),
-        ("pca:30", ("pca", "", 30)),
-    ],
-)
-def test_features_are_parsed(text, expected):
-    assert tuple(parse_features(text)) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["x", "pca", "pca:", "pca:0", "pca:-3", "pca:3.5", "layers/", "obsm", "varm/PCs"]
-)
-def test_other_features_are_refused(text):
-    with pytest.raises(ConfigError, match=r"pca:K.*--features"):
-        parse_features(text)
+def test_the_source_is_resolved_once():
+    spec = DataSpec(**REQUIRED, features="pca:30", expression="counts")
+    assert spec.source is spec.source
+    assert spec.source.config.n_features(2000) == 30
+    assert spec == DataSpec(**REQUIRED, features="pca:30", expression="counts")
+    assert dataclasses.replace(spec, features="X", expression=None).source.config.n_features(12) == 12
 
 
 def test_holdout_is_parsed():

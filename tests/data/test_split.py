@@ -58,7 +58,7 @@ def test_a_column_says_the_split(cohort, spec):
     assert (found.train, found.val, found.test) == (("P1", "P2"), ("P3",), ("P4",))
 
 
-def test_a_torn_group_is_a_leak(cohort, spec):
+def test_a_group_in_two_splits_is_a_leak(cohort, spec):
     cohort.obs["split"] = np.where(np.arange(cohort.n_obs) < 40, "train", "test")
     with pytest.raises(DataError, match=r"'test', 'train' in 'P1'.*leak between splits"):
         split(cohort, spec, split_key="split")

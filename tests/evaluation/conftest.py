@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cellflow_cli.baselines import summarise
-from cellflow_cli.data.features import fit_features
+from cellflow_cli.data.fitting import fit_features
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.types import Condition, Population, PopulationPair
 

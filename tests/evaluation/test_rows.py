@@ -11,7 +11,7 @@ import torch
 
 import cellflow_cli as cf
 from cellflow_cli.baselines import Summaries, summarise
-from cellflow_cli.data.features import fit_features
+from cellflow_cli.data.fitting import fit_features
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, DataError
 from cellflow_cli.evaluation.evaluate import score

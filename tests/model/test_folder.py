@@ -109,7 +109,7 @@ def test_a_newer_format_is_refused_before_its_files_are_missed(folder):
     (folder / "summaries.json").unlink()
     with pytest.raises(
         BundleError,
-        match=rf"found format {bundle.FORMAT + 1} written by cellflow-cli 77\.0\. Update cellflow-cli",
+        match=rf"found format {bundle.FORMAT + 1} written by cellflow-cli 77\.0\. Update",
     ):
         bundle.read(folder)
 

@@ -10,7 +10,7 @@ from cellflow_cli.report._story import shown
 from cellflow_cli.report.page import files
 from cellflow_cli.report.paths import read_flows
 from cellflow_cli.report.pictures import read_pictures
-from tests.model.conftest import make_cohort, make_counts, make_spec, tiny_method
+from tests.model.conftest import make_cohort, make_counts, make_model, make_spec, tiny_method
 
 
 def trained(cells, method="mfm", **settings):

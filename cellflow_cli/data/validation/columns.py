@@ -1,12 +1,13 @@
-"""What can be wrong with the columns of obs that a specification names, as findings."""
+"""What may be wrong with the columns of obs that a specification names, as findings."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from cellflow_cli.data.advice import likely_controls, likely_treatments
 from cellflow_cli.data.columns import (
+    FILL_IN,
+    IS_PREDICTED,
     declared_columns,
     distinct,
     dose_values,
@@ -16,57 +17,57 @@ from cellflow_cli.data.columns import (
     missing_values,
     where,
 )
-from cellflow_cli.data.findings import Finding
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.validation.finding import Finding
+from cellflow_cli.data.validation.suggestions import likely_controls, likely_treatments
 from cellflow_cli.errors import listed, nearest
 
 
 def column_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
     """Everything wrong with the columns that `spec` names: missing, empty, without control, not numeric."""
-    found = [
+    findings = [
         finding
         for column, option in declared_columns(spec)
         if (finding := missing_column(obs, column, option, _hint(obs, column, spec)))
     ]
-    found += predicted_findings(obs)
-    found += key_findings(obs, spec, [spec.treatment_key, *spec.sample_key, spec.group])
-    found += _told_findings(obs, spec)
+    findings += predicted_findings(obs)
+    findings += key_findings(obs, spec, [spec.treatment_key, *spec.sample_key, spec.group])
+    findings += _covariate_findings(obs, spec)
     if spec.dose_key in obs.columns and spec.treatment_key in obs.columns:
-        found += _dose_findings(obs, spec)
+        findings += _dose_findings(obs, spec)
     if spec.pairs_key in obs.columns:
-        found += _pair_findings(obs, spec)
-    return found
+        findings += _pair_findings(obs, spec)
+    return findings
 
 
 def predicted_findings(obs: pd.DataFrame) -> list[Finding]:
     """The finding that cells are predictions, which must not be taken for measured ones."""
-    column = "cellflow_is_predicted"
-    if column not in obs.columns:
+    if IS_PREDICTED not in obs.columns:
         return []
-    n_predicted = int((labels(obs[column]) == "True").sum())
+    n_predicted = int((labels(obs[IS_PREDICTED]) == "True").sum())
     if n_predicted == 0:
         return []
     return [
         Finding(
             "error",
-            f"Expected measured cells, found {n_predicted} of {len(obs)} that `cellflow predict` "
-            f"made.{where(obs)}",
+            f"Expected measured cells, found {n_predicted} of {len(obs)} predicted by `cellflow predict`."
+            f"{where(obs)}",
             "Give the file of the measured cells.",
         )
     ]
 
 
-def control_findings(obs: pd.DataFrame, spec: DataSpec, any_will_do: bool = False) -> list[Finding]:
+def control_findings(obs: pd.DataFrame, spec: DataSpec, one_is_enough: bool = False) -> list[Finding]:
     """Findings that a control label does not occur in the treatment column.
 
     Args:
         obs: Obs of the data.
         spec: Its specification.
-        any_will_do: One of several control labels is enough, as in a file to predict from.
+        one_is_enough: One of several control labels is enough, as in a file to predict from.
     """
     present = distinct(labels(obs[spec.treatment_key].dropna()))
     absent = [value for value in spec.control if value not in present]
-    if any_will_do and len(absent) < len(spec.control):
+    if one_is_enough and len(absent) < len(spec.control):
         return []
     others = [value for value in present if value not in spec.control]
     examples = f", e.g. {listed(others)}" if others else ""
@@ -100,7 +101,7 @@ def control_hint(value: str, others: Sequence[str]) -> str:
 def key_findings(
     obs: pd.DataFrame, spec: DataSpec, keys: Sequence[str], option: str | None = None
 ) -> list[Finding]:
-    """Missing values in key columns, absent control labels, samples torn between groups.
+    """Missing values in key columns, absent control labels, samples that belong to several groups.
 
     Args:
         obs: Obs of the data.
@@ -110,14 +111,14 @@ def key_findings(
     """
     present = [key for key in dict.fromkeys(keys) if key in obs.columns]
     absent = [key for key in dict.fromkeys(keys) if key not in obs.columns]
-    found = [f for key in absent if option and (f := missing_column(obs, key, option))]
-    found += [f for key in present if (f := missing_values(obs, key))]
+    findings = [f for key in absent if option and (f := missing_column(obs, key, option))]
+    findings += [f for key in present if (f := missing_values(obs, key))]
     if spec.treatment_key in present:
-        found += control_findings(obs, spec, any_will_do=option is not None)
+        findings += control_findings(obs, spec, one_is_enough=option is not None)
     if not absent and spec.group in present:
         fix = f"Add `--sample-key {spec.group}`, or choose another column with `--group-key`."
-        found += inconstant(obs, spec.group, [key for key in keys if key in spec.sample_key], fix)
-    return found
+        findings += inconstant(obs, spec.group, [key for key in keys if key in spec.sample_key], fix)
+    return findings
 
 
 def inconstant(obs: pd.DataFrame, column: str, keys: Sequence[str], fix: str) -> list[Finding]:
@@ -125,28 +126,28 @@ def inconstant(obs: pd.DataFrame, column: str, keys: Sequence[str], fix: str) ->
     if column in keys:
         return []
     frame = pd.DataFrame({key: labels(obs[key]) for key in (*keys, column)}).drop_duplicates()
-    torn = frame[frame.duplicated(list(keys), keep=False)]
-    if torn.empty:
+    conflicting = frame[frame.duplicated(list(keys), keep=False)]
+    if conflicting.empty:
         return []
-    first = tuple(torn.iloc[0][list(keys)])
-    held = torn.loc[(torn[list(keys)] == first).all(axis=1), column]
+    first = tuple(conflicting.iloc[0][list(keys)])
+    values = conflicting.loc[(conflicting[list(keys)] == first).all(axis=1), column]
     what = (
         f'Expected one value of `obs["{column}"]` within each {" | ".join(keys)}, found '
-        f"{listed(sorted(held))} in {' | '.join(first)!r}.{where(obs)}"
+        f"{listed(sorted(values))} in {' | '.join(first)!r}.{where(obs)}"
     )
     return [Finding("error", what, fix)]
 
 
-def _told_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
-    """Faults of what the model is told beside the treatment: covariates and cell types."""
+def _covariate_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
+    """Missing covariates and cell types, and covariates that differ within a sample."""
     covariates = [key for key in spec.covariate_key if key in obs.columns]
-    told = [*covariates, *([spec.cell_type_key] if spec.cell_type_key in obs.columns else [])]
-    found = [f for key in told if (f := missing_values(obs, str(key)))]
+    inputs = [*covariates, *([spec.cell_type_key] if spec.cell_type_key in obs.columns else [])]
+    findings = [f for key in inputs if (f := missing_values(obs, str(key)))]
     if set(spec.match) <= set(obs.columns):
         for key in covariates:
             fix = f"Leave out `--covariate-key {key}`, or add `--sample-key {key}`."
-            found += inconstant(obs, key, spec.match, fix)
-    return found
+            findings += inconstant(obs, key, spec.match, fix)
+    return findings
 
 
 def wrong_doses(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
@@ -166,8 +167,8 @@ def wrong_doses(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
 
 
 def _dose_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
-    if found := wrong_doses(obs, spec):
-        return found
+    if findings := wrong_doses(obs, spec):
+        return findings
     key = str(spec.dose_key)
     rows = np.flatnonzero(~is_control(obs, spec))
     doses, _ = dose_values(obs[key].iloc[rows])
@@ -180,7 +181,7 @@ def _dose_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
         f'Expected a dose in `obs["{key}"]` for all cells of a treatment or for none, found cells with and '
         f"without in {listed(partial.index)}.{where(obs)}"
     )
-    return [Finding("error", what, "Fill the doses in, or leave these cells out of the file.")]
+    return [Finding("error", what, "Fill in the doses, or remove these cells from the file.")]
 
 
 def _pair_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
@@ -191,3 +192,31 @@ def _pair_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
         return []
     what = f'Expected whole numbers in `obs["{spec.pairs_key}"]`, found {column.dtype} values.{where(obs)}'
     return [Finding("error", what, "Choose the column of known pairs with `--pairs-key`, or leave it out.")]
+
+
+def label_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
+    """Labels that look like slips: "nan" as text, labels that differ only in case, treated at dose 0."""
+    findings = []
+    for key in dict.fromkeys([spec.treatment_key, *spec.sample_key, spec.group]):
+        findings += _suspicious_labels(key, distinct(labels(obs[key])))
+    if spec.dose_key:
+        doses = dose_values(obs[spec.dose_key])[0][~is_control(obs, spec)]
+        if n_zero := int((doses == 0).sum()):
+            what = (
+                f'Expected a dose for treated cells, found 0 in `obs["{spec.dose_key}"]` for {n_zero} cells.'
+            )
+            fix = "If they are untreated, name their label with `--control`."
+            findings.append(Finding("warning", what, fix))
+    return findings
+
+
+def _suspicious_labels(key: str, values: Sequence[str]) -> list[Finding]:
+    findings = []
+    if texts := [value for value in values if value.lower() in ("nan", "none", "<na>", "null")]:
+        what = f'Expected names in `obs["{key}"]`, found {listed(texts)}: missing values written as text?'
+        findings.append(Finding("warning", what, FILL_IN))
+    folded = pd.Series(values).groupby([value.strip().lower() for value in values]).agg(list)
+    if alike := [spellings for spellings in folded if len(spellings) > 1]:
+        what = f'Expected distinct labels in `obs["{key}"]`, found {listed(alike[0])}, alike but for case.'
+        findings.append(Finding("warning", what, "Write them the same way if they mean the same."))
+    return findings

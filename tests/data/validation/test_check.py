@@ -8,9 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from cellflow_cli.cli.check import check as check_command
-from cellflow_cli.data.check import check, check_unfinished
 from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.split import split_groups
+from cellflow_cli.data.validation.check import check, check_unfinished
 from cellflow_cli.errors import DataError
 
 COLUMNS = ["--treatment-key", "treatment", "--control", "DMSO", "--sample-key", "patient"]
@@ -117,15 +117,15 @@ def test_a_treatment_that_is_only_held_out(cohort, saved, spec):
     assert "'drugB' held out only" in texts(report, "warning")[0]
 
 
-@pytest.mark.parametrize("judged", [True, False])
-def test_one_training_group_is_enough_where_another_validates(cohort, saved, spec, judged):
+@pytest.mark.parametrize("validated", [True, False])
+def test_one_training_group_is_enough_where_another_validates(cohort, saved, spec, validated):
     part = dict.fromkeys(cohort.obs["patient"].unique(), "test") | {
         "P1": "train",
-        "P2": "val" if judged else "test",
+        "P2": "val" if validated else "test",
     }
     cohort.obs["split"] = cohort.obs["patient"].map(part).astype(str)
     report = check([saved(cohort)], dataclasses.replace(spec, split_key="split"))
-    assert ("to set one aside, found 1" in " ".join(texts(report, "warning"))) is not judged
+    assert ("so that one can validate, found 1" in " ".join(texts(report, "warning"))) is not validated
 
 
 def test_constant_features_are_named(cohort, saved, spec):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from cellflow_cli.data.features import fit_features
+from cellflow_cli.data.fitting import fit_features, training_cells
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import BundleError, ConfigError, DataError
+from cellflow_cli.features.pca import PCAConfig
 
 
 def pca_spec(spec, k=5, expression="counts"):
@@ -42,7 +43,7 @@ def test_values_pass_bit_for_bit(cohort, spec, kind):
     assert transform.names == transform.genes == tuple(cohort.var_names)
 
 
-def test_rows_are_picked_in_the_order_asked_for(cohort, spec):
+def test_rows_keep_the_given_order(cohort, spec):
     transform = fit_features(cohort, spec, np.arange(50))
     np.testing.assert_array_equal(transform.apply(cohort, np.array([7, 3])), cohort.X[[7, 3]])
 
@@ -54,42 +55,6 @@ def test_layers_and_obsm(cohort, spec):
         transform = fit_features(cohort, dataclasses.replace(spec, features=features), np.arange(50))
         np.testing.assert_array_equal(transform.apply(cohort), expected)
     assert transform.names == ("X_scvi_1", "X_scvi_2", "X_scvi_3")
-
-
-def test_a_constant_feature_has_scale_one(cohort, spec):
-    cohort.X[:, 2] = 3
-    assert fit_features(cohort, spec, np.arange(50)).scale[2] == 1
-
-
-def test_only_training_rows_are_looked_at(counts, spec, rows):
-    before = fit_features(counts, pca_spec(spec), rows)
-    changed = counts.copy()
-    dense = changed.X.toarray()
-    dense[changed.obs["patient"] == "P4"] = 1000
-    changed.X = sp.csr_matrix(dense)
-    after = fit_features(changed, pca_spec(spec), rows)
-    for name, value in before.arrays().items():
-        np.testing.assert_array_equal(value, after.arrays()[name])
-
-
-def test_pca_agrees_with_the_singular_vectors(counts, spec, rows):
-    transform = fit_features(counts, pca_spec(spec), rows)
-    x = log_counts(counts)
-    mean = x[rows].mean(axis=0)
-    _, _, vt = np.linalg.svd(x[rows] - mean, full_matrices=False)
-    axes = vt[:5].T * np.sign(vt[:5].T[np.abs(vt[:5].T).argmax(axis=0), np.arange(5)])
-    np.testing.assert_allclose(transform.components, axes, atol=1e-5)  # cells enter as float32
-    np.testing.assert_allclose(transform.apply(counts), (x - mean) @ axes, atol=1e-4)
-    np.testing.assert_allclose(transform.scale, 1)
-    assert transform.names == ("PC1", "PC2", "PC3", "PC4", "PC5")
-
-
-def test_dense_and_sparse_counts_agree(counts, spec, rows):
-    dense = counts.copy()
-    dense.X = counts.X.toarray()
-    one, other = (fit_features(a, pca_spec(spec), rows) for a in (counts, dense))
-    np.testing.assert_allclose(one.components, other.components, atol=1e-9)
-    np.testing.assert_array_equal(one.expression(counts), other.expression(dense))
 
 
 def test_expression_of_counts_is_log1p_of_ten_thousand(counts, spec, rows):
@@ -111,7 +76,7 @@ def test_decoding_clips_at_zero_and_counts_it(counts, spec, rows):
     transform = fit_features(counts, pca_spec(spec, 3), rows)
     low = np.full((4, 3), -50, dtype=np.float32)
     decoded, n_clipped = transform.invert(low)
-    expected = low @ transform.components.T + transform.mean
+    expected = low @ transform.space.components.T + transform.mean
     assert n_clipped == (expected < 0).sum() > 0
     np.testing.assert_allclose(decoded, np.maximum(expected, 0), rtol=1e-5, atol=1e-5)
 
@@ -123,18 +88,6 @@ def test_values_as_is_are_not_clipped(cohort, spec):
     assert decoded.min() < 0
 
 
-def test_the_most_variable_genes_are_those_of_the_training_rows(counts, spec, rows):
-    import scanpy as sc
-
-    found = fit_features(counts, pca_spec(spec), rows, n_top_genes=20)
-    logged = anndata.AnnData(log_counts(counts)[rows].astype(np.float32))
-    table = sc.pp.highly_variable_genes(logged, flavor="seurat", n_top_genes=20, inplace=False)
-    assert found.genes == tuple(counts.var_names[table["highly_variable"].to_numpy()])
-    assert found.input_genes == tuple(counts.var_names)
-    everything = fit_features(counts, pca_spec(spec), np.arange(counts.n_obs), n_top_genes=20)
-    assert everything.genes != found.genes
-
-
 def test_log1p_input_is_not_normalised_again(counts, spec, rows):
     logged = counts.copy()
     logged.X = sp.csr_matrix(log_counts(counts).astype(np.float32))
@@ -143,19 +96,14 @@ def test_log1p_input_is_not_normalised_again(counts, spec, rows):
     assert transform.input_genes == transform.genes
 
 
-def test_as_is_keeps_the_genes_of_largest_variance(counts, spec, rows):
-    dense = counts.copy()
-    dense.X = np.random.default_rng(0).normal(size=counts.shape) * np.arange(1, counts.n_vars + 1)
-    transform = fit_features(dense, pca_spec(spec, 5, "as-is"), rows, n_top_genes=20)
-    largest = np.argsort(-dense.X[rows].var(axis=0))[:20]
-    assert set(transform.genes) == set(dense.var_names[largest])
-
-
 @pytest.mark.parametrize("features", ["X", "pca:5"])
 def test_genes_in_another_order_with_extra_ones_give_the_same_bits(counts, spec, rows, features):
     expression = "counts" if features == "pca:5" else None
     spec = dataclasses.replace(spec, features=features, expression=expression)
-    transform = fit_features(counts, spec, rows, n_top_genes=30)
+    transform = fit_features(counts, spec, rows)
+    if transform.is_lossy:
+        few = PCAConfig(n_components=5, n_top_genes=30).fit(training_cells(counts, spec, rows))
+        transform = dataclasses.replace(transform, space=few)
     extra = anndata.AnnData(
         sp.csr_matrix(np.full((counts.n_obs, 2), 7, dtype=np.float32)), obs=counts.obs[[]].copy()
     )
@@ -222,11 +170,13 @@ def test_a_stored_transform_that_lacks_a_part(cohort, spec):
         FeatureTransform.from_parts(transform.to_json(), {k: v for k, v in arrays.items() if k != "mean"})
     with pytest.raises(BundleError, match=r"`scale`.*\(6,\), found \(5,\)"):
         FeatureTransform.from_parts(transform.to_json(), {**arrays, "scale": arrays["scale"][1:]})
-
-
-def test_the_same_fit_twice(counts, spec, rows):
-    one, other = (fit_features(counts, pca_spec(spec), rows) for _ in range(2))
-    np.testing.assert_array_equal(one.components, other.components)
+    plain = transform.to_json()
+    with pytest.raises(BundleError, match=r"`shares` of the shape \(0,\), found \(2,\)"):
+        FeatureTransform.from_parts(plain, {**arrays, "shares": np.ones(2)})
+    with pytest.raises(BundleError, match="to have 'space'"):
+        FeatureTransform.from_parts({k: v for k, v in plain.items() if k != "space"}, arrays)
+    with pytest.raises(ConfigError, match="found 'nmf:3'"):
+        FeatureTransform.from_parts({**plain, "features": "nmf:3"}, arrays)
 
 
 def test_inputs_are_not_modified(counts, spec, rows):
@@ -260,52 +210,6 @@ def test_what_is_not_used_may_be_anything(cohort, spec):
     np.testing.assert_array_equal(transform.apply(cohort), cohort.X[:, :4])
 
 
-def test_counts_must_be_counts(counts, spec, rows):
-    halves = counts.copy()
-    halves.X = counts.X * 0.5
-    with pytest.raises(DataError, match=r"Expected counts.*--expression"):
-        fit_features(halves, pca_spec(spec), rows)
-    transform = fit_features(counts, pca_spec(spec), rows)
-    with pytest.raises(DataError, match="Expected counts"):
-        transform.apply(halves)
-    negative = counts.copy()
-    negative.X = counts.X.toarray() - 1
-    with pytest.raises(DataError, match="lowest -1"):
-        fit_features(negative, pca_spec(spec), rows)
-
-
-def test_log1p_must_not_be_counts(counts, spec, rows):
-    with pytest.raises(DataError, match=r"all whole numbers.*--expression counts"):
-        fit_features(counts, pca_spec(spec, 5, "log1p"), rows)
-
-
-def test_scaled_values_are_not_log1p(cohort, spec):
-    with pytest.raises(DataError, match=r"--expression as-is"):
-        fit_features(cohort, pca_spec(spec, 3, "log1p"), np.arange(100))
-
-
-@pytest.mark.parametrize(("k", "n_rows"), [(60, 240), (30, 30), (100, 240)])
-def test_too_many_components(counts, spec, k, n_rows):
-    with pytest.raises(
-        ConfigError, match=rf"training cells \({n_rows}\).*genes \(60\), found {k}.*--features"
-    ):
-        fit_features(counts, pca_spec(spec, k), np.arange(n_rows))
-
-
-def test_too_many_columns_without_pca(spec):
-    wide = anndata.AnnData(np.zeros((5, 201), dtype=np.float32))
-    with pytest.raises(DataError, match=r"at most 200 features in 'X', found 201.*--features pca:50"):
-        fit_features(wide, spec, np.arange(5))
-    assert fit_features(wide[:, :200].copy(), spec, np.arange(5)).n_features == 200
-
-
-@pytest.mark.filterwarnings("ignore:Variable names are not unique")
-def test_duplicate_names(cohort, spec):
-    cohort.var_names = ["CD3", "CD3", *cohort.var_names[2:]]
-    with pytest.raises(DataError, match=r"'CD3'.*var_names_make_unique"):
-        fit_features(cohort, spec, np.arange(50))
-
-
 def test_cells_without_counts_stay_at_zero(counts, spec, rows):
     dense = counts.X.toarray()
     dense[rows[0]] = 0
@@ -321,3 +225,22 @@ def test_an_object_opened_from_disk(counts, spec, rows, saved):
     backed = anndata.read_h5ad(path, backed="r")
     np.testing.assert_array_equal(transform.apply(backed), transform.apply(counts))
     backed.file.close()
+
+
+def test_the_transform_is_that_of_its_space(cohort, spec):
+    plain, reduced = (fit_features(cohort, s, np.arange(100)) for s in (spec, pca_spec(spec, 3, "as-is")))
+    assert (plain.obsm_key, plain.is_lossy, plain.has_scale, plain.varm()) == (None, False, True, {})
+    assert (reduced.obsm_key, reduced.is_lossy, reduced.has_scale) == ("X_pca", True, False)
+    assert reduced.varm()["PCs"].shape == (6, 3)
+    np.testing.assert_array_equal(reduced.scale, np.ones(3))
+    assert reduced.genes == plain.genes == tuple(cohort.var_names)
+    assert reduced.n_features == 3
+
+
+@pytest.mark.parametrize(
+    ("expression", "unit"),
+    [("log1p", "log1p expression"), ("as-is", "units of the data"), (None, "units of the data")],
+)
+def test_the_unit_is_that_of_the_expression(cohort, spec, expression, unit):
+    spec = dataclasses.replace(spec, expression=expression)
+    assert fit_features(cohort, spec, np.arange(100)).unit == unit

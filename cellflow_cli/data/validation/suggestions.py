@@ -1,14 +1,14 @@
-"""Which columns and labels are likely meant, for errors to name; nothing here is ever assumed."""
+"""Which columns and labels are likely meant, as suggestions in messages; nothing is ever assumed."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from cellflow_cli.data.columns import distinct, labels, where
-from cellflow_cli.data.findings import Finding
+from cellflow_cli.data.validation.finding import Finding
 from cellflow_cli.errors import listed
 
-_MANY = 200  # labels; a column with more names cells, not treatments or samples
+_MAX_LABELS = 200  # a column with more of them names cells, not treatments or samples
 _SAMPLE_WORDS = ("patient", "donor", "sample", "subject", "individual", "mouse", "animal", "line", "organoid")
 _UNTREATED = (
     *(
@@ -45,15 +45,19 @@ def missing_settings(
         control: As given, maybe none.
         sample_key: As given, maybe none.
     """
-    found = []
+    findings = []
     if not treatment_key:
-        found.append(_needed("treatment-key", "the column that says what was done", _treatments(obs), obs))
+        findings.append(_required("treatment-key", "the column with the treatment", _treatments(obs), obs))
     if not control:
-        found.append(_needed("control", "the value that means untreated", _controls(obs, treatment_key), obs))
+        findings.append(
+            _required("control", "the value for untreated cells", _controls(obs, treatment_key), obs)
+        )
     if not sample_key:
         likely = dict.fromkeys(likely_samples(obs), "")
-        found.append(_needed("sample-key", "the column(s) that identify a biological sample", likely, obs))
-    return found
+        findings.append(
+            _required("sample-key", "the column(s) that identify a biological sample", likely, obs)
+        )
+    return findings
 
 
 def likely_treatments(obs: pd.DataFrame) -> dict[str, list[str]]:
@@ -81,7 +85,7 @@ def _controls(obs: pd.DataFrame, treatment_key: str | None) -> dict[str, str]:
     }
 
 
-def _needed(option: str, meaning: str, likely: Mapping[str, str], obs: pd.DataFrame) -> Finding:
+def _required(option: str, meaning: str, likely: Mapping[str, str], obs: pd.DataFrame) -> Finding:
     what = f"Expected `--{option}`, {meaning}, found none given.{where(obs)}"
     if not likely:
         return Finding("error", what, f"Choose among the columns {listed(map(str, obs.columns), 12)}.")
@@ -91,7 +95,7 @@ def _needed(option: str, meaning: str, likely: Mapping[str, str], obs: pd.DataFr
 
 def _few_labels(column: pd.Series) -> list[str]:
     """Distinct labels of a column that could be categories, otherwise none."""
-    if pd.api.types.is_float_dtype(column.dtype) or column.nunique() > _MANY:
+    if pd.api.types.is_float_dtype(column.dtype) or column.nunique() > _MAX_LABELS:
         return []
     return distinct(labels(column.dropna()))
 
