@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from cellflow_cli.config import RunConfig
     from cellflow_cli.data.read import read
     from cellflow_cli.data.schema import DataSpec
-    from cellflow_cli.evaluation.evaluate import score as evaluate
+    from cellflow_cli.evaluation.config import EvaluationConfig
+    from cellflow_cli.evaluation.evaluate import evaluate
     from cellflow_cli.evaluation.result import Scores
     from cellflow_cli.external.external_format import Conventions
     from cellflow_cli.external.read import adopt
@@ -36,6 +37,7 @@ _HOME = {
     "Choice": "catalog:Choice",
     "Conventions": "external.external_format:Conventions",
     "DataSpec": "data.schema:DataSpec",
+    "EvaluationConfig": "evaluation.config:EvaluationConfig",
     "Model": "model:Model",
     "PredictionRequest": "prediction:PredictionRequest",
     "RunConfig": "config:RunConfig",
@@ -44,7 +46,7 @@ _HOME = {
     "TrainingConfig": "training.loop:TrainingConfig",
     "__version__": "_version:__version__",
     "adopt": "external.read:adopt",
-    "evaluate": "evaluation.evaluate:score",
+    "evaluate": "evaluation.evaluate:evaluate",
     "load": "model:load",
     "read": "data.read:read",
 }
@@ -53,6 +55,7 @@ __all__ = [
     "Choice",
     "Conventions",
     "DataSpec",
+    "EvaluationConfig",
     "Model",
     "PredictionRequest",
     "RunConfig",

@@ -17,7 +17,6 @@ from typing import Any, Generic, TypeVar
 
 from cellflow_cli.errors import ConfigError, listed, nearest
 
-T = TypeVar("T", covariant=True)
 _ROOT = "cellflow_cli"
 T = TypeVar("T", covariant=True)
 _KIND = re.compile(r'^KIND = "(.+)"$', re.MULTILINE)
@@ -26,8 +25,6 @@ _KIND = re.compile(r'^KIND = "(.+)"$', re.MULTILINE)
 @dataclass(frozen=True)
 class Entry(Generic[T]):
     """What a file of an open room ends with: a config class and how to build the thing from it.
-
-    `ENTRY: Entry[Method] = Entry(FmConfig, build)` has the type checker hold what is built against `Method`.
 
     Attributes:
         config: Frozen dataclass with a default for every field.

@@ -1,6 +1,7 @@
 """A prediction, the baselines and the noise floor held against the truth, condition by condition."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import anndata
@@ -17,12 +18,15 @@ from cellflow_cli.evaluation.align import Alignment, align
 from cellflow_cli.evaluation.cell_types import typed_job, typed_records, why_no_types
 from cellflow_cli.evaluation.cells import Files
 from cellflow_cli.evaluation.condition import condition_records
+from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.evaluation.floor import BETWEEN, replicate_remark
 from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.evaluation.run import Further, Job
 from cellflow_cli.prediction.file import PredictionFile
 from cellflow_cli.published_metrics import find, metrics_of
 from cellflow_cli.statistics.by_type import NOT_ASKED, TypeScores
+from cellflow_cli.statistics.lines import FLOOR, MODEL, count_conditions
+from cellflow_cli.statistics.summary import Replicates, Settings, Unmatched
 
 Progress = Callable[[int, int, str], None]
 _NAME_MODEL = "Name the model with `--model`."
@@ -31,24 +35,15 @@ FEW_CELLS = 20
 """Below it a population is named as noisy."""
 
 
-def score(
+def evaluate(
     predicted: anndata.AnnData,
     truth: anndata.AnnData,
+    config: EvaluationConfig | None = None,
     *,
     transform: FeatureTransform | None = None,
     summaries: Summaries | None = None,
-    metrics: Sequence[str] | None = None,
-    definitions: Sequence[str] = (),
-    baselines: Sequence[str] | None = None,
-    max_cells: int = 2500,
-    all_cells: bool = False,
-    floor_splits: int = 5,
-    further: Mapping[str, Further] | None = None,
-    audit: bool = True,
-    cell_types: bool = True,
-    seed: int = 0,
+    extra_predictions: Mapping[str, Further] | None = None,
     device: torch.device | None = None,
-    scale: bool | None = None,
     on_progress: Progress | None = None,
 ) -> Scores:
     """Hold a prediction against measured cells, beside baselines and the noise floor.
@@ -66,23 +61,12 @@ def score(
     Args:
         predicted: Output of `cellflow predict`; reads X, `obsm["X_pca"]`, obs and `uns["cellflow"]`.
         truth: Measured cells as the training data were given; may hold other samples too.
+        config: What is scored, on how many cells, and from which draws; default: `EvaluationConfig()`.
         transform: Of the model; default: the one stored in the prediction.
         summaries: Of the training populations; default: those stored in the prediction.
-        metrics: Names, ours or of other projects (`cellot:mmd`); default: all of ours.
-        definitions: Projects whose metrics are added, as those define them (see `definitions`).
-        baselines: Catalog names; default: all.
-        max_cells: Most cells on either side of a comparison.
-        all_cells: Hold against all measured cells and not against half of them, as published tables
-            often do; then no cells are left for the floor.
-        floor_splits: Random splits that the floor is the mean of; each costs as much as one more row, with
-            replicates as much as two.
-        further: Rows of further predictions of the same cells, such as those of `model.Ablation`.
-        audit: Score degenerate predictors, too (room `audit`), which no metric should prefer.
-        cell_types: Score each cell type by itself, too, with the metrics of `_types.METRICS`, if the
-            model was told the types.
-        seed: For the subsamples.
+        extra_predictions: Further predictions of the same cells by predictor, such as those of
+            `model.Ablation`.
         device: Where metrics are computed (exact transport stays on the CPU); default: the CPU.
-        scale: Divide flow features by their training spread; default: yes unless they are components.
         on_progress: Called as `on_progress(done, total, what)` before each condition and at the end.
 
     Raises:
@@ -94,20 +78,17 @@ def score(
             raise TypeError(
                 f"`{what}` is a {type(data).__name__} and not an AnnData; read files with `cf.read`"
             )
-    if max_cells < 2:
-        raise ConfigError(f"Expected `max_cells` to be at least 2, found {max_cells!r} (`--max-cells`).")
-    if floor_splits < 1:
-        raise ConfigError(f"Expected `floor_splits` to be at least 1, found {floor_splits!r}.")
-    names, rivals = metric_names(metrics, definitions), _known("baselines", baselines)
+    config = config or EvaluationConfig()
+    names, baselines = metric_names(config), _known("baselines", config.baselines)
     provenance = PredictionFile.read(predicted)
     transform = transform or provenance.transform
     if transform is None:
         raise DataError(f"Expected a transform in the prediction, found none. {_NAME_MODEL}")
     summaries = _fitting(summaries or provenance.summaries, transform)
     alignment = align(predicted.obs, truth.obs, provenance.spec)
-    batch_key = None if all_cells else provenance.spec.batch_key
+    batch_key = None if config.all_cells else provenance.spec.batch_key
     device = device or torch.device("cpu")
-    scaled = transform.kind != "pca" if scale is None else scale
+    scaled = not transform.is_lossy if config.scale is None else config.scale
     job = Job(
         files=Files(predicted, truth, transform, device),
         pairs=alignment.pairs,
@@ -117,21 +98,21 @@ def score(
         summaries=summaries,
         scale=_scale(transform, summaries, device) if scaled else None,
         metrics=names,
-        baselines={name: _baseline(name) for name in rivals},
+        baselines={name: _baseline(name) for name in baselines},
         audit={name: Catalog("degenerate").load(name) for name in Catalog("degenerate").names()}
-        if audit
+        if config.audit
         else {},
-        further=dict(further or {}),
-        max_cells=max_cells,
-        all_cells=all_cells,
-        floor_splits=floor_splits,
-        seed=seed,
+        further=dict(extra_predictions or {}),
+        max_cells=config.max_cells,
+        all_cells=config.all_cells,
+        floor_splits=config.floor_splits,
+        seed=config.seed,
     )
     transform.check(truth, alignment.measured)  # now, not when half of the populations are scored
     job.files.check_prediction(alignment.of_prediction)
     seen = _seen(alignment, provenance, summaries)
     typed = typed_job(job)
-    no_types = why_no_types(job.files, job.cell_type_key) if cell_types else NOT_ASKED
+    no_types = why_no_types(job.files, job.cell_type_key) if config.cell_types else NOT_ASKED
     records: list[Any] = []
     of_types: list[Any] = []
     outside: list[Any] = []
@@ -155,14 +136,10 @@ def score(
         ),
         out_of_range=pd.DataFrame(outside, columns=[*Scores.COLUMNS, "se"]),
         metrics=names,
-        baselines=rivals,
-        settings={
-            **_settings(job, provenance),
-            "definitions": list(dict.fromkeys(_several(definitions))),
-            "replicates": replicates,
-        },
-        only_predicted=alignment.only_predicted,
-        only_truth=alignment.only_truth,
+        baselines=baselines,
+        config=config,
+        settings=replace(_settings(job, provenance), definitions=config.definitions, replicates=replicates),
+        unmatched=Unmatched(alignment.only_predicted, alignment.only_truth),
         seen_in_training=seen,
         warnings=(*provenance.warnings, *_warnings(summaries, alignment, seen), *_small(table), *told),
     )
@@ -195,23 +172,14 @@ def _fitting(summaries: Summaries | None, transform: FeatureTransform) -> Summar
     return summaries
 
 
-def metric_names(names: Sequence[str] | None, projects: Sequence[str]) -> tuple[str, ...]:
-    """Metrics asked for, or all of ours, and those of the projects; an unknown one raises ConfigError."""
-    asked = Catalog("metrics").names() if names is None else _several(names)
-    projects = _several(projects)
-    found = tuple(dict.fromkeys([*asked, *(name for project in projects for name in metrics_of(project))]))
-    for name in found:
+def metric_names(config: EvaluationConfig) -> tuple[str, ...]:
+    """Metrics of a config, or all of ours, and those of its projects; an unknown one raises ConfigError."""
+    ours = Catalog("metrics").names() if config.metrics is None else config.metrics
+    theirs = [name for project in config.definitions for name in metrics_of(project)]
+    names = tuple(dict.fromkeys([*ours, *theirs]))
+    for name in names:
         find(name)
-    if not found:
-        raise ConfigError(
-            "Expected at least one metric, found none. Leave `metrics` out to have all of ours."
-        )
-    return found
-
-
-def _several(names: Sequence[str]) -> Sequence[str]:
-    """Names; a single one may be given as it is."""
-    return [names] if isinstance(names, str) else names
+    return names
 
 
 def _known(room: str, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -219,9 +187,9 @@ def _known(room: str, names: Sequence[str] | None) -> tuple[str, ...]:
     catalog = Catalog(room)
     if names is None:
         return tuple(catalog.names())
-    for name in _several(names):
+    for name in names:
         catalog.load(name)
-    return tuple(dict.fromkeys(_several(names)))
+    return tuple(names)
 
 
 def _baseline(name: str) -> Any:
@@ -266,7 +234,7 @@ def _warnings(summaries: Summaries, alignment: Alignment, seen: Sequence[str]) -
 
 def _small(table: pd.DataFrame) -> list[str]:
     """A sentence about populations whose scores are mostly noise."""
-    few = table[(table["row"] == "model") & (table["n"] < FEW_CELLS)].drop_duplicates(
+    few = table[(table["predictor"] == MODEL) & (table["n"] < FEW_CELLS)].drop_duplicates(
         ["sample", "treatment", "dose"]
     )
     if few.empty:
@@ -280,29 +248,27 @@ def _small(table: pd.DataFrame) -> list[str]:
 
 def _replicates(
     key: str | None, table: pd.DataFrame, in_truth: bool
-) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+) -> tuple[Replicates | None, tuple[str, ...]]:
     """In how many of the populations the floor is between replicates, and the sentence that says so."""
     if key is None:
         return None, ()
-    population = ["sample", "treatment", "dose"]
-    between = table[(table["row"] == "floor") & table["reason"].str.endswith(BETWEEN)]
-    n, total = len(between.drop_duplicates(population)), len(table.drop_duplicates(population))
-    counts = {"key": key, "n_between": n, "n_conditions": total}
-    return counts, (replicate_remark(key, n, total, in_truth),)
+    between = table[(table["predictor"] == FLOOR) & table["reason"].str.endswith(BETWEEN)]
+    n, total = count_conditions(between), count_conditions(table)
+    return Replicates(key, n, total), (replicate_remark(key, n, total, in_truth),)
 
 
-def _settings(job: Job, provenance: PredictionFile) -> dict[str, Any]:
+def _settings(job: Job, provenance: PredictionFile) -> Settings:
     transform = job.files.transform
-    return {
-        "max_cells": job.max_cells,
-        "all_cells": job.all_cells,
-        "floor_splits": 0 if job.all_cells else job.floor_splits,
-        "audit": bool(job.audit),
-        "ablation": bool(job.further),
-        "seed": job.seed,
-        "scaled": job.scale is not None,
-        "features": transform.features,
-        "n_features": int(transform.n_features),
-        "n_genes": len(transform.genes),
-        "prediction": provenance.facts,
-    }
+    return Settings(
+        max_cells=job.max_cells,
+        all_cells=job.all_cells,
+        floor_splits=0 if job.all_cells else job.floor_splits,
+        audit=bool(job.audit),
+        ablation=bool(job.further),
+        seed=job.seed,
+        scaled=job.scale is not None,
+        features=transform.features,
+        n_features=int(transform.n_features),
+        n_genes=len(transform.genes),
+        prediction=provenance.facts,
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cellflow_cli.evaluation import covers
+from cellflow_cli.statistics.intervals import PairedDifference, covers
 
 
 class Rival(NamedTuple):
@@ -81,5 +81,5 @@ def _rival(summary: Mapping[str, Any], name: str, metric: str) -> Rival | None:
         k=count["k"],
         n_groups=entry["n_groups"],
         n_missing=entry["n_missing"],
-        covers=covers(entry),
+        covers=covers(PairedDifference(**entry)),
     )

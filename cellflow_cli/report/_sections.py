@@ -17,7 +17,8 @@ from cellflow_cli.report.score_tables import labelled
 from cellflow_cli.report.split import Split, records
 from cellflow_cli.report.tables import Table
 from cellflow_cli.report.verdict import metric_title
-from cellflow_cli.statistics.collapse import how_far
+from cellflow_cli.statistics._json import plain
+from cellflow_cli.statistics.collapse import Collapse, how_far
 
 SECTIONS = (
     ("verdict", "Verdict"),
@@ -70,7 +71,7 @@ def head(story: Story) -> dict[str, Any]:
         "left_out": story.left_out,
         "tiles": _tiles(story),
         "warnings": scores.warnings,
-        "split_facts": _facts(story.split, scores.unmatched),
+        "split_facts": _facts(story.split, plain(scores.unmatched)),
         "populations": tables.population_table(story.split, scores.seen_in_training, compared),
     }
 
@@ -95,7 +96,7 @@ def numbers(story: Story) -> dict[str, Any]:
         "metrics": score_tables.metric_table(scores, summary),
         "definitions": score_tables.definition_tables(scores, summary),
         "rows": score_tables.row_texts(scores),
-        "normalised": normalised if "identity" in scores.baselines and "floor" in scores.rows else None,
+        "normalised": normalised if "identity" in scores.baselines and "floor" in scores.predictors else None,
         "confidence_tables": [part for part in parts if part is not None],
         "confidence_notes": _notes(story),
         "alarm": _alarm(story),
@@ -163,8 +164,8 @@ def _tiles(story: Story) -> list[Tile]:
 def _floor_beside(story: Story, metric: str, rival: str) -> float | None:
     """Mean of the floor over the populations that model and rival are compared on."""
     table = labelled(story.scores.table)
-    table = table[(table["metric"] == metric) & table["row"].isin(["model", rival, "floor"])]
-    wide = table.pivot(index=["group", "sample", "condition"], columns="row", values="value")
+    table = table[(table["metric"] == metric) & table["predictor"].isin(["model", rival, "floor"])]
+    wide = table.pivot(index=["group", "sample", "condition"], columns="predictor", values="value")
     floor = wide.dropna(subset=["model", rival]).get("floor", pd.Series(dtype=float)).dropna()
     return None if floor.empty else float(floor.groupby(level="group").mean().mean())
 
@@ -227,7 +228,7 @@ def _alarm(story: Story) -> Alarm:
     if collapse["alarm"] is None:
         text = f"{collapse['reason']}. {clipped}".strip()
         return Alarm("unknown", "Not known.", text, beyond, table, outside)
-    found = how_far(collapse)
+    found = how_far(Collapse(**collapse))
     text = f"{found[0].upper()}{found[1:]}. {clipped}".strip()
     title = "Alarm." if collapse["alarm"] else "No alarm."
     return Alarm("on" if collapse["alarm"] else "off", title, text, beyond, table, outside)
@@ -242,7 +243,9 @@ def _chosen(story: Story) -> tuple[str, ...]:
 def _example(story: Story) -> str:
     """The first value of the model in words; empty if it has none."""
     table = labelled(story.scores.table)
-    model = table[(table["row"] == "model") & (table["metric"] == story.metric) & table["value"].notna()]
+    model = table[
+        (table["predictor"] == "model") & (table["metric"] == story.metric) & table["value"].notna()
+    ]
     if model.empty:
         return ""
     line: pd.Series = model.iloc[0]

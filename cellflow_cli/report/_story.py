@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cellflow_cli.evaluation import Scores
+from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.report._payload import chosen
 from cellflow_cli.report._text import counted, names
 from cellflow_cli.report.card import Inputs
@@ -60,11 +60,11 @@ def tell(
     no_flows: str = "",
 ) -> Story:
     """Everything the page is written from; the arguments are those of `page.files`."""
-    everything, summary, known = scores, scores.summary(), split or split_of(scores.table)
+    everything, summary, known = scores, scores.summary().to_json(), split or split_of(scores.table)
     metric = headline(summary) or scores.metrics[0]
     # the metric of the verdict comes first in every table
     ordered = (metric, *(name for name in scores.metrics if name != metric))
-    scores = replace(scores.judged, metrics=ordered)
+    scores = replace(scores.unseen, metrics=ordered)
     summary = {**summary, "metrics": {name: summary["metrics"][name] for name in ordered}}
     verdict = judge(summary, known)
     return Story(
@@ -77,9 +77,9 @@ def tell(
 
 def shown(scores: Scores, pictures: Pictures) -> Sequence[Picture]:
     """Populations of the static figures: the best, the median and the worst predicted one, or fewer."""
-    summary = scores.summary()
+    summary = scores.summary().to_json()
     metric = headline(summary) or scores.metrics[0]
-    return chosen(pictures, _ranks(scores.judged, metric, summary), _N_SHOWN)
+    return chosen(pictures, _ranks(scores.unseen, metric, summary), _N_SHOWN)
 
 
 def _left_out(summary: Mapping[str, Any]) -> str:
@@ -94,6 +94,6 @@ def _left_out(summary: Mapping[str, Any]) -> str:
 
 def _ranks(scores: Scores, metric: str, summary: Mapping[str, Any]) -> dict[tuple[str, str], float]:
     table = labelled(scores.table)
-    model = table[(table["row"] == "model") & (table["metric"] == metric)].dropna(subset=["value"])
+    model = table[(table["predictor"] == "model") & (table["metric"] == metric)].dropna(subset=["value"])
     sign = -1.0 if summary["metrics"][metric]["best"] == "high" else 1.0
     return {(str(p.sample), str(p.condition)): sign * float(p.value) for p in records(model)}

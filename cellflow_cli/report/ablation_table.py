@@ -43,7 +43,10 @@ def ablation_part(summary: Mapping[str, Any], metric: str) -> AblationPart:
 
 
 def _sentence(summary: Mapping[str, Any], metric: str, row: str) -> str:
-    entry, own = summary["ablation"]["rows"][row][metric], summary["rows"]["model"][metric]["mean"]
+    entry, own = (
+        summary["ablation"]["predictors"][row][metric],
+        summary["predictors"]["model"][metric]["mean"],
+    )
     what = {OTHER: "another sample's population", AVERAGE: "the average population"}[row]
     if entry["difference"] is None:
         return f"Told {what}: no value of {metric}."
@@ -70,10 +73,10 @@ def _metrics(summary: Mapping[str, Any]) -> Table:
     ]
     lines = []
     for metric, about in summary["metrics"].items():
-        entries = [summary["ablation"]["rows"][row][metric] for row in (OTHER, AVERAGE)]
+        entries = [summary["ablation"]["predictors"][row][metric] for row in (OTHER, AVERAGE)]
         lines.append(
             [
-                word(metric), word(about["best"]), value(summary["rows"]["model"][metric]["mean"]),
+                word(metric), word(about["best"]), value(summary["predictors"]["model"][metric]["mean"]),
                 *(value(e["mean"]) for e in entries), *(_difference(e) for e in entries),
                 *(Cell(f"{e['k']} of {e['n']}", e["k"]) if e["n"] else value(None) for e in entries),
             ]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from cellflow_cli.evaluation import Scores
+from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.published_metrics import find
 from cellflow_cli.report._rivals import best_first
 from cellflow_cli.report._text import counted
@@ -20,7 +20,7 @@ _NULL = "identity"
 
 def scores_figure(scores: Scores, summary: Mapping[str, Any], metric: str) -> Drawn:
     """Every row of one metric: a dot per group and the mean, best on top."""
-    means = {row: summary["rows"][row][metric]["mean"] for row in scores.rows}
+    means = {row: summary["predictors"][row][metric]["mean"] for row in scores.predictors}
     sign = -1 if summary["metrics"][metric]["best"] == "high" else 1
     rows = sorted((r for r in means if means[r] is not None), key=lambda r: sign * means[r], reverse=True)
     figure = blank(7.2, 0.9 + _LINE * len(rows))
@@ -88,7 +88,7 @@ def effects_figure(scores: Scores, metric: str, baseline: str | None) -> Drawn |
         return None
     table = labelled(scores.table)
     wide = table[table["metric"] == metric].pivot(
-        index=["sample", "condition"], columns="row", values="value"
+        index=["sample", "condition"], columns="predictor", values="value"
     )
     if _NULL not in wide or wide[_NULL].notna().sum() < 3:
         return None

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from cellflow_cli._version import __version__
-from cellflow_cli.evaluation import Scores
+from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.report import cell_figures, figures
 from cellflow_cli.report._sections import SECTIONS, cards, cells, head, numbers
 from cellflow_cli.report._story import Story, tell

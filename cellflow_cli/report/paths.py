@@ -6,9 +6,9 @@ import anndata
 import numpy as np
 
 from cellflow_cli import rng
-from cellflow_cli.evaluation import Scores
 from cellflow_cli.evaluation.align import Aligned, align
 from cellflow_cli.evaluation.floor import some
+from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.model import Model, paths, why_no_paths
 from cellflow_cli.prediction.file import PredictionFile
 from cellflow_cli.report._plane import Plane

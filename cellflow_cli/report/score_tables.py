@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.evaluation import Scores, winners
+from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.report._text import counted, number
 from cellflow_cli.report.split import records
 from cellflow_cli.report.tables import Cell, Column, Table, dose_text, integer, value, word
+from cellflow_cli.statistics.best import winners
 from cellflow_cli.types import Condition
 
 ROWS = {
@@ -24,7 +25,7 @@ _BEST = {"low": "low", "high": "high", "one": "1"}
 def row_texts(scores: Scores) -> dict[str, str]:
     """For each row a phrase that says what it is."""
     known = Catalog("baselines").summaries()
-    texts = {row: ROWS.get(row) or known.get(row, "") for row in scores.rows}
+    texts = {row: ROWS.get(row) or known.get(row, "") for row in scores.predictors}
     if "identity" in texts:
         texts["identity"] = "The null: the control cells as they are"
     return texts
@@ -56,12 +57,12 @@ def _metric_table(
     scores: Scores, summary: Mapping[str, Any], origin: str | None, name: str, caption: str
 ) -> Table:
     metrics = {m: entry for m, entry in summary["metrics"].items() if entry["origin"] == origin}
-    firsts = {metric: winners(summary, metric) for metric in metrics}
+    firsts = {metric: winners(scores.summary(), metric) for metric in metrics}
     lines = []
-    for row in scores.rows:
+    for row in scores.predictors:
         cells = []
         for metric in metrics:
-            entry = summary["rows"][row][metric]
+            entry = summary["predictors"][row][metric]
             spread = "" if entry["sd"] is None else f"± {number(entry['sd'], 2)}"
             cells.append(value(entry["mean"], spread, best=row in firsts[metric]))
         lines.append([word(row), *cells])
@@ -76,8 +77,8 @@ def _metric_table(
 
 def _only(summary: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The summary with some of its metrics."""
-    rows = {row: {m: entries[m] for m in metrics} for row, entries in summary["rows"].items()}
-    return {**summary, "metrics": metrics, "rows": rows}
+    rows = {row: {m: entries[m] for m in metrics} for row, entries in summary["predictors"].items()}
+    return {**summary, "metrics": metrics, "predictors": rows}
 
 
 def normalised_table(scores: Scores, summary: Mapping[str, Any]) -> Table:
@@ -88,7 +89,7 @@ def normalised_table(scores: Scores, summary: Mapping[str, Any]) -> Table:
         Column("row"),
         *(Column(metric, True, summary["metrics"][metric]["definition"]) for metric in metrics),
     ]
-    rows = [row for row in scores.rows if row in found and row != "identity"]
+    rows = [row for row in scores.predictors if row in found and row != "identity"]
     lines = [[word(row), *(_hundredths(found[row][metric]["value"]) for metric in metrics)] for row in rows]
     why = dict.fromkeys(
         f"{metric}: {found['model'][metric]['reason']}."
@@ -111,8 +112,8 @@ def _hundredths(x: float | None) -> Cell:
 def reasons(scores: Scores, summary: Mapping[str, Any]) -> tuple[str, ...]:
     """For each reason why a value is missing: which rows and metrics lack it, and how often."""
     found: dict[tuple[str, int], dict[str, list[str]]] = {}
-    for row in scores.rows:
-        for metric, entry in summary["rows"][row].items():
+    for row in scores.predictors:
+        for metric, entry in summary["predictors"][row].items():
             if entry["n_missing"]:
                 lacking = found.setdefault((entry["reason"].rstrip("."), entry["n_missing"]), {})
                 lacking.setdefault(row, []).append(metric)
@@ -180,7 +181,7 @@ def regime_table(scores: Scores, summary: Mapping[str, Any], metric: str) -> Tab
         for i, (name, part) in enumerate(regimes.items())
     ]
     numbers = {
-        m: [[part["rows"][row][m] for row in scores.rows] for part in regimes.values()]
+        m: [[part["predictors"][row][m] for row in scores.predictors] for part in regimes.values()]
         for m in scores.metrics
     }
     return _choice("by-effect", "By size of the real effect", heads, lines, numbers, scores, metric)
@@ -197,10 +198,11 @@ def type_scores(scores: Scores, metric: str, summary: Mapping[str, Any]) -> Tabl
         [word(name), integer(part["n_conditions"]), _span(part["n_cells"])] for name, part in found.items()
     ]
     numbers = {
-        m: [[part["rows"][row][m]["mean"] for row in scores.rows] for part in found.values()] for m in metrics
+        m: [[part["predictors"][row][m]["mean"] for row in scores.predictors] for part in found.values()]
+        for m in metrics
     }
     first = metric if metric in metrics else metrics[0]
-    lacking = {name: part["rows"]["model"][first] for name, part in found.items()}
+    lacking = {name: part["predictors"]["model"][first] for name, part in found.items()}
     notes = [
         f"{name}: no value in {counted(entry['n_missing'], 'population')}; the first: {entry['reason']}."
         for name, entry in lacking.items()
@@ -224,14 +226,14 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
 
 def _wide(table: pd.DataFrame, scores: Scores, keys: list[str]) -> dict[str, pd.DataFrame]:
     """For each metric a line per value of `keys` and a column per row: mean within groups, then over them."""
-    by = list(dict.fromkeys([*keys, "group", "row", "metric"]))
+    by = list(dict.fromkeys([*keys, "group", "predictor", "metric"]))
     within = table.groupby(by, sort=False)["value"].mean()
-    means = within.groupby([*keys, "row", "metric"], sort=False).mean().unstack("row")
+    means = within.groupby([*keys, "predictor", "metric"], sort=False).mean().unstack("predictor")
     order = list(dict.fromkeys(table.set_index(keys).index))
     found = {}
     for metric in scores.metrics:
         part = means[means.index.get_level_values("metric") == metric].droplevel("metric")
-        found[metric] = part.reindex(index=order, columns=list(scores.rows))
+        found[metric] = part.reindex(index=order, columns=list(scores.predictors))
     return found
 
 
@@ -262,7 +264,7 @@ def _choice(
     scores: Scores,
     metric: str,
 ) -> Table:
-    columns = [*heads, *(Column(row, True) for row in scores.rows)]
+    columns = [*heads, *(Column(row, True) for row in scores.predictors)]
     full = [[*line, *(value(x) for x in values)] for line, values in zip(lines, numbers[metric], strict=True)]
     return Table(name=name, caption=caption, columns=columns, lines=full, metrics=numbers, metric=metric)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from cellflow_cli.report._rivals import Rival, best_first
 from cellflow_cli.report._text import counted, names, number, percent, signed
 from cellflow_cli.report.split import Split
-from cellflow_cli.statistics.collapse import how_far
+from cellflow_cli.statistics.collapse import Collapse, how_far
 from cellflow_cli.statistics.intervals import MIN_GROUPS
 
 Outcome = Literal["better", "worse", "inconclusive", "not-a-test", "unknown"]
@@ -96,7 +96,7 @@ def judge(summary: Mapping[str, Any], split: Split) -> Verdict:
 
 def headline(summary: Mapping[str, Any]) -> str | None:
     """The metric that the verdict is about; None if the model has a value of none that would do."""
-    values = summary["rows"]["model"]
+    values = summary["predictors"]["model"]
     return next((name for name in HEADLINES if values.get(name, {}).get("mean") is not None), None)
 
 
@@ -165,7 +165,7 @@ def _unseen(summary: Mapping[str, Any], split: Split) -> str:
 def _other_metric(summary: Mapping[str, Any], metric: str) -> list[str]:
     if metric == HEADLINES[0]:
         return []
-    entry = summary["rows"]["model"].get(HEADLINES[0])
+    entry = summary["predictors"]["model"].get(HEADLINES[0])
     why = f": {entry['reason']}" if entry and entry.get("reason") else ""
     return [f"The {metric_title(HEADLINES[0])} is not among the scores{why}; the {metric} stands in for it."]
 
@@ -257,11 +257,11 @@ def _caveats(summary: Mapping[str, Any], metric: str | None) -> list[str]:
     found = []
     alarm = summary["collapse"]
     if alarm["alarm"]:
-        found.append(f"Collapse alarm: {how_far(alarm)}.")
+        found.append(f"Collapse alarm: {how_far(Collapse(**alarm))}.")
     if metric in summary["audit"].get("flagged", {}):
         worst = names(summary["audit"]["flagged"][metric])
         found.append(f"The audit flags {metric}: it ranks a degenerate predictor first ({worst}).")
-    missing = summary["rows"]["model"].get(metric, {}).get("n_missing", 0) if metric else 0
+    missing = summary["predictors"]["model"].get(metric, {}).get("n_missing", 0) if metric else 0
     if missing:
         found.append(
             f"In {missing} of {counted(summary['n_conditions'], 'population')} the model has no value of "

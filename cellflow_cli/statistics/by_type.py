@@ -1,20 +1,21 @@
 """Scores of each cell type by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from cellflow_cli.statistics.lines import Lines
-from cellflow_cli.statistics.means import over_groups
+from cellflow_cli.statistics._json import plain_fields
+from cellflow_cli.statistics.lines import Lines, count_conditions
+from cellflow_cli.statistics.means import Means, Range, over_groups
 
 NOT_ASKED = "cell types were not asked for"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TypeScores:
-    """Metrics of every row of every condition and cell type.
+    """Metrics of every predictor of every condition and cell type.
 
     Attributes:
         table: Column `cell_type`, then the columns of `Scores.table`; empty where there are no types.
@@ -26,22 +27,45 @@ class TypeScores:
     metrics: tuple[str, ...] = ()
     reason: str = ""
 
-    def summary(self, rows: Sequence[str]) -> dict[str, Any]:
-        """Means over conditions within a group, then over groups, type by type.
 
-        Returns:
-            types: For each type `n_conditions`, `n_cells` (`min` and `max` of the cells on either side)
-                and `rows` as in `Scores.summary`. Or a `reason` alone.
-        """
-        if self.table.empty:
-            return {"reason": self.reason or NOT_ASKED}
-        parts = self.table.groupby("cell_type", sort=False)
-        return {"types": {str(name): self._of_type(part, rows) for name, part in parts}}
+@dataclass(frozen=True)
+class CellTypeMeans:
+    """Means of one cell type.
 
-    def _of_type(self, table: pd.DataFrame, rows: Sequence[str]) -> dict[str, Any]:
-        n = table["n"]
-        return {
-            "n_conditions": len(table[["sample", "treatment", "dose"]].drop_duplicates()),
-            "n_cells": {"min": int(n.min()), "max": int(n.max())},
-            "rows": over_groups(Lines(table.reset_index(drop=True)), rows, self.metrics),
-        }
+    Attributes:
+        n_conditions: Conditions with cells of the type.
+        n_cells: The smallest and largest number of cells on either side.
+        predictors: As in `Summary`.
+    """
+
+    n_conditions: int
+    n_cells: Range
+    predictors: Means
+
+
+@dataclass(frozen=True)
+class CellTypes:
+    """Means of each cell type; or none, and why."""
+
+    types: Mapping[str, CellTypeMeans] = field(default_factory=dict)
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The types, or the reason alone."""
+        return {"reason": self.reason} if self.reason else plain_fields(self)
+
+
+def of_types(scores: TypeScores, predictors: Sequence[str]) -> CellTypes:
+    """Means over conditions within a group, then over groups, type by type."""
+    if scores.table.empty:
+        return CellTypes(reason=scores.reason or NOT_ASKED)
+    parts = scores.table.groupby("cell_type", sort=False)
+    return CellTypes({str(name): _of_type(part, predictors, scores.metrics) for name, part in parts})
+
+
+def _of_type(table: pd.DataFrame, predictors: Sequence[str], metrics: Sequence[str]) -> CellTypeMeans:
+    return CellTypeMeans(
+        n_conditions=count_conditions(table),
+        n_cells=Range(int(table["n"].min()), int(table["n"].max())),
+        predictors=over_groups(Lines(table.reset_index(drop=True)), predictors, metrics),
+    )

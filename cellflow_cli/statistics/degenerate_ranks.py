@@ -2,24 +2,64 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.statistics.lines import Lines, group_means
+from cellflow_cli.statistics._json import plain_fields
+from cellflow_cli.statistics.lines import MODEL, Lines, group_means
 from cellflow_cli.statistics.means import from_one
 
 PREFIX = "audit:"
-"""Rows of degenerate predictors are called this and the name of the predictor."""
+"""Degenerate predictors are called this and their name in the catalog."""
 UNDAMAGED = f"{PREFIX}undamaged"
-"""Row of the measured cells that degenerate predictors are made from, before anything is broken."""
-_ANSWERS = ("is_first", "beats_model", "as_measured")
+"""Predictor of the measured cells that degenerate predictors are made from, before anything is broken."""
 TIE = 1e-5
 """Means this close, relative to the larger, are the same: cells are float32."""
 
 
-def audit(lines: Lines, best: Mapping[str, str]) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Rank:
+    """One metric of a degenerate predictor beside undamaged cells and the model.
+
+    Attributes:
+        value, undamaged, model: Means over groups of the three; None where there is nothing to compare.
+        is_first: Whether it is no worse than both.
+        beats_model, as_measured: Whether it is no worse than the model, than undamaged cells.
+        reason: Why there is nothing to compare.
+    """
+
+    value: float | None = None
+    undamaged: float | None = None
+    model: float | None = None
+    is_first: bool | None = None
+    beats_model: bool | None = None
+    as_measured: bool | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class DegenerateRanks:
+    """How degenerate predictors rank; or that none were scored, and why.
+
+    Attributes:
+        predictors: For each degenerate predictor and metric.
+        flagged: For each metric that ranks one or more of them first, their names.
+        reason: Why there are none.
+    """
+
+    predictors: Mapping[str, Mapping[str, Rank]] = field(default_factory=dict)
+    flagged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Both tables, or the reason alone."""
+        return {"reason": self.reason} if self.reason else plain_fields(self)
+
+
+def degenerate_ranks(lines: Lines, best: Mapping[str, str]) -> DegenerateRanks:
     """For each degenerate predictor and metric how it ranks beside the model and undamaged cells.
 
     It ranks first where it is no worse than the measured cells it was made from (the floor's
@@ -31,37 +71,29 @@ def audit(lines: Lines, best: Mapping[str, str]) -> dict[str, Any]:
         lines: Scores.
         best: Best value of each metric: low, high or one; where it is one, means over groups of the
             distance from one, |log mean|, are compared.
-
-    Returns:
-        predictors: For each predictor and metric the means `value`, `undamaged` and `model`,
-            `is_first`, `beats_model` and `as_measured` (no worse than the model, than undamaged cells);
-            all None, with a `reason`, where there is nothing to compare.
-        flagged: For each metric that ranks one or more of them first, their names.
-        Or a `reason` alone, if there was no audit.
     """
-    rows = [row for row in dict.fromkeys(lines.table["row"]) if row.startswith(PREFIX) and row != UNDAMAGED]
-    if not rows:
-        return {"reason": "no degenerate predictors were scored"}
-    found = {
-        row.removeprefix(PREFIX): {metric: _ranked(lines, row, metric, wish) for metric, wish in best.items()}
-        for row in rows
+    names = [
+        name.removeprefix(PREFIX)
+        for name in dict.fromkeys(lines.table["predictor"])
+        if name.startswith(PREFIX) and name != UNDAMAGED
+    ]
+    if not names:
+        return DegenerateRanks(reason="no degenerate predictors were scored")
+    ranks = {
+        name: {metric: _rank(lines, PREFIX + name, metric, wish) for metric, wish in best.items()}
+        for name in names
     }
-    first = {metric: [name for name in found if found[name][metric]["is_first"]] for metric in best}
-    return {"predictors": found, "flagged": {metric: names for metric, names in first.items() if names}}
+    first = {metric: tuple(name for name in names if ranks[name][metric].is_first) for metric in best}
+    return DegenerateRanks(ranks, {metric: winners for metric, winners in first.items() if winners})
 
 
-def remark(found: Mapping[str, Any]) -> str:
-    """A sentence on the metrics that are flagged; empty if none are.
-
-    Args:
-        found: As `audit` returns it.
-    """
-    flagged = found.get("flagged", {})
-    if not flagged:
+def remark(ranks: DegenerateRanks) -> str:
+    """A sentence on the metrics that are flagged; empty if none are."""
+    if not ranks.flagged:
         return ""
-    told = Catalog("degenerate").summaries()
-    by = {name: [m for m, names in flagged.items() if name in names] for name in found["predictors"]}
-    texts = [f"{_lowered(told[name])} ({', '.join(metrics)})" for name, metrics in by.items() if metrics]
+    summaries = Catalog("degenerate").summaries()
+    by = {name: [m for m, names in ranks.flagged.items() if name in names] for name in ranks.predictors}
+    texts = [f"{_lowered(summaries[name])} ({', '.join(metrics)})" for name, metrics in by.items() if metrics]
     return (
         "Audit: some metrics rank a degenerate predictor first, no worse than measured cells and than the "
         f"model, and must not be read alone: {'; '.join(texts)}."
@@ -72,11 +104,10 @@ def _lowered(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _ranked(lines: Lines, row: str, metric: str, wish: str) -> dict[str, Any]:
-    three = lines.beside({"value": row, "undamaged": UNDAMAGED, "model": "model"}, metric)
+def _rank(lines: Lines, predictor: str, metric: str, wish: str) -> Rank:
+    three = lines.beside({"value": predictor, "undamaged": UNDAMAGED, "model": MODEL}, metric)
     if three.empty:
-        nothing = dict.fromkeys(("value", "undamaged", "model", *_ANSWERS))
-        return {**nothing, "reason": _why(lines, (row, UNDAMAGED, "model"), metric)}
+        return Rank(reason=_why(lines, (predictor, UNDAMAGED, MODEL), metric))
     groups = group_means(three)
     means = {str(name): float(mean) for name, mean in groups.mean().items()}
     costs = _costs(groups, wish)
@@ -84,8 +115,14 @@ def _ranked(lines: Lines, row: str, metric: str, wish: str) -> dict[str, Any]:
         name: costs["value"] <= costs[name] or math.isclose(means["value"], means[name], rel_tol=TIE)
         for name in ("undamaged", "model")
     }
-    answers = (all(no_worse.values()), no_worse["model"], no_worse["undamaged"])
-    return {**means, **dict(zip(_ANSWERS, answers, strict=True))}
+    return Rank(
+        value=means["value"],
+        undamaged=means["undamaged"],
+        model=means["model"],
+        is_first=all(no_worse.values()),
+        beats_model=no_worse["model"],
+        as_measured=no_worse["undamaged"],
+    )
 
 
 def _costs(groups: pd.DataFrame, wish: str) -> dict[str, float]:
@@ -94,9 +131,9 @@ def _costs(groups: pd.DataFrame, wish: str) -> dict[str, float]:
     return {str(name): float(mean) for name, mean in cost.mean().items()}
 
 
-def _why(lines: Lines, rows: tuple[str, ...], metric: str) -> str:
-    for row in rows:
-        missing = lines.of(row, metric)
+def _why(lines: Lines, predictors: tuple[str, ...], metric: str) -> str:
+    for predictor in predictors:
+        missing = lines.of(predictor, metric)
         missing = missing[missing["value"].isna()]
         if len(missing):
             return str(missing["reason"].iloc[0])

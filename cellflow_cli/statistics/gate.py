@@ -1,15 +1,14 @@
 """A bar that the user sets: the model must not be worse than a baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import ConfigError, MetricError, listed, nearest
-from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.published_metrics import find
-from cellflow_cli.statistics.lines import Lines, group_means
+from cellflow_cli.statistics.lines import MODEL, Lines, group_means
 from cellflow_cli.statistics.means import from_one, is_better
 
 DEFAULT_METRIC = "energy"
@@ -17,7 +16,7 @@ DEFAULT_METRIC = "energy"
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """Model and baseline, paired: only populations where the baseline has a value count.
+    """The model held against a bar: only populations where the baseline has a value count.
 
     Attributes:
         baseline, metric: Names.
@@ -70,29 +69,36 @@ def check_names(baseline: str, metric: str, scored: Sequence[str]) -> None:
         )
 
 
-def gate(scores: Scores, baseline: str, metric: str = DEFAULT_METRIC) -> Gate:
+def gate(
+    table: pd.DataFrame,
+    baseline: str,
+    metric: str = DEFAULT_METRIC,
+    *,
+    seen_in_training: Collection[str] = (),
+) -> Gate:
     """Hold the model against a baseline, on groups that training never saw.
 
     Args:
-        scores: With both rows.
+        table: Scores of both.
         baseline: Name of a baseline.
         metric: Name of a metric.
+        seen_in_training: Groups to leave out.
 
     Raises:
         MetricError: If that cannot be done: no value in common, a population where the model has no
             value and the baseline has one, or every group was trained on. Silence is not a pass.
     """
-    unseen = scores.table[~scores.table["group"].isin(scores.seen_in_training)]
+    unseen = table[~table["group"].isin(set(seen_in_training))]
     if unseen.empty:
         raise _impossible(baseline, metric, "every scored group was trained on. Predict unseen ones")
     lines = Lines(unseen)
-    ours, theirs = lines.of("model", metric), lines.of(baseline, metric)
+    ours, theirs = lines.of(MODEL, metric), lines.of(baseline, metric)
     lacking = ours[ours["value"].isna() & theirs["value"].notna().reindex(ours.index, fill_value=False)]
     if len(lacking):
         raise _impossible(
             baseline, metric, f"no value of the model in {len(lacking)} populations, {_first(lacking)}"
         )
-    both = lines.beside({"model": "model", "baseline": baseline}, metric)
+    both = lines.beside({"model": MODEL, "baseline": baseline}, metric)
     if both.empty:
         why = f"no value of the baseline, {_first(theirs)}" if len(theirs) else "no scores of it"
         raise _impossible(baseline, metric, why)

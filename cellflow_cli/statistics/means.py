@@ -2,41 +2,91 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from cellflow_cli.statistics.lines import DECODED, Lines, group_means
+from cellflow_cli.statistics.lines import MODEL, Lines, group_means
+
+GroupMeans = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+"""For each group, predictor and metric the mean over its conditions; None where none has a value."""
 
 
-def over_groups(lines: Lines, rows: Sequence[str], metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """For each row and metric: mean and sd over groups, groups with a value, conditions without."""
-    return {row: {metric: _over_groups(lines.of(row, metric)) for metric in metrics} for row in rows}
+@dataclass(frozen=True)
+class MetricMean:
+    """One metric of one predictor.
+
+    Attributes:
+        mean: Mean over conditions within a group, then over groups; None without any value.
+        sd: Standard deviation over groups; None below two.
+        n_groups: Groups with a value.
+        n_missing: Conditions without a value.
+        reason: Why the first of them has none.
+    """
+
+    mean: float | None
+    sd: float | None
+    n_groups: int
+    n_missing: int
+    reason: str = ""
 
 
-def by_group(lines: Lines, rows: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
-    """For each group, row and metric: mean over its conditions that have a value, or None."""
-    means = {(row, metric): _group_means(lines.of(row, metric)) for row in rows for metric in metrics}
+class Range(NamedTuple):
+    """The smallest and the largest of some numbers."""
+
+    min: float
+    max: float
+
+    def to_json(self) -> dict[str, float]:
+        """Both by name."""
+        return self._asdict()
+
+
+@dataclass(frozen=True)
+class Count:
+    """On `k` of `n` groups the model is better."""
+
+    k: int
+    n: int
+
+
+Means = Mapping[str, Mapping[str, MetricMean]]
+"""For each predictor and metric."""
+
+
+def over_groups(lines: Lines, predictors: Sequence[str], metrics: Sequence[str]) -> Means:
+    """Every metric of every predictor."""
+    return {name: {metric: _over_groups(lines.of(name, metric)) for metric in metrics} for name in predictors}
+
+
+def by_group(lines: Lines, predictors: Sequence[str], metrics: Sequence[str]) -> GroupMeans:
+    """For each group, predictor and metric: mean over its conditions that have a value, or None."""
+    means = {
+        (name, metric): _group_means(lines.of(name, metric)) for name in predictors for metric in metrics
+    }
     return {
         str(group): {
-            row: {metric: _number(means[row, metric].get(group)) for metric in metrics} for row in rows
+            name: {metric: _number(means[name, metric].get(group)) for metric in metrics}
+            for name in predictors
         }
         for group in dict.fromkeys(lines.table["group"])
     }
 
 
-def better_than(lines: Lines, baseline: str, best: Mapping[str, str]) -> dict[str, dict[str, int]]:
-    """For each metric: on `k` of `n` groups the model's mean is better than the baseline's.
+def better_than(lines: Lines, baseline: str, best: Mapping[str, str]) -> dict[str, Count]:
+    """For each metric: on how many groups the model's mean is better than the baseline's.
 
     Only conditions where both have a value count, so that a condition that one of them lacks does
     not move its mean.
     """
-    found = {}
-    for metric, wish in best.items():
-        means = group_means(lines.beside({"model": "model", "baseline": baseline}, metric))
-        better = [is_better(m, b, wish) for m, b in zip(means["model"], means["baseline"], strict=True)]
-        found[metric] = {"k": sum(better), "n": len(better)}
-    return found
+    return {metric: _better(lines, baseline, metric, wish) for metric, wish in best.items()}
+
+
+def _better(lines: Lines, baseline: str, metric: str, wish: str) -> Count:
+    means = group_means(lines.beside({"model": MODEL, "baseline": baseline}, metric))
+    better = [is_better(m, b, wish) for m, b in zip(means["model"], means["baseline"], strict=True)]
+    return Count(k=sum(better), n=len(better))
 
 
 def from_one(value: float) -> float:
@@ -44,59 +94,27 @@ def from_one(value: float) -> float:
     return abs(math.log(value)) if value > 0 else math.inf
 
 
-def is_better(value: float, rival: float, wish: str) -> bool:
-    """Whether a value beats its rival; `wish` is the best value of the metric: low, high or one."""
+def is_better(value: float, other: float, wish: str) -> bool:
+    """Whether a value beats another; `wish` is the best value of the metric: low, high or one."""
     if wish == "one":
-        value, rival = from_one(value), from_one(rival)
-    return value > rival if wish == "high" else value < rival
-
-
-def winners(summary: Mapping[str, Any], metric: str) -> set[str]:
-    """Rows with the best mean among model and baselines; measured cells are not in the contest.
-
-    None where the rows lack values in different numbers of conditions: means over different
-    conditions are no contest.
-
-    Args:
-        summary: With `rows`, `groups` and `metrics` as in `Scores.summary()`.
-        metric: Name of a metric.
-    """
-    entered = {
-        row: entries[metric]
-        for row, entries in summary["rows"].items()
-        if row not in ("floor", DECODED) and entries[metric]["mean"] is not None
-    }
-    if len({entry["n_missing"] for entry in entered.values()}) > 1:
-        return set()
-    wish = summary["metrics"][metric]["best"]
-    cost = {row: _cost(summary, row, metric, wish) for row in entered}
-    return {row for row, c in cost.items() if c == min(cost.values())}
-
-
-def _cost(summary: Mapping[str, Any], row: str, metric: str, wish: str) -> float:
-    """Low is best. Of ratios the distance from one in each group: too narrow and too wide do not cancel."""
-    if wish == "one":
-        groups = [means[row][metric] for means in summary["groups"].values()]
-        apart = [from_one(mean) for mean in groups if mean is not None]
-        return sum(apart) / len(apart)
-    mean = float(summary["rows"][row][metric]["mean"])
-    return -mean if wish == "high" else mean
+        value, other = from_one(value), from_one(other)
+    return value > other if wish == "high" else value < other
 
 
 def _group_means(lines: pd.DataFrame) -> pd.Series:
     return lines["value"].dropna().groupby(level="group", sort=False).mean()
 
 
-def _over_groups(lines: pd.DataFrame) -> dict[str, Any]:
+def _over_groups(lines: pd.DataFrame) -> MetricMean:
     means = _group_means(lines)
     missing = lines[lines["value"].isna()]
-    found = {
-        "mean": _number(means.mean()),
-        "sd": _number(means.std(ddof=1)) if len(means) > 1 else None,
-        "n_groups": len(means),
-        "n_missing": len(missing),
-    }
-    return {**found, "reason": str(missing["reason"].iloc[0])} if len(missing) else found
+    return MetricMean(
+        mean=_number(means.mean()),
+        sd=_number(means.std(ddof=1)) if len(means) > 1 else None,
+        n_groups=len(means),
+        n_missing=len(missing),
+        reason=str(missing["reason"].iloc[0]) if len(missing) else "",
+    )
 
 
 def _number(value: Any) -> float | None:

@@ -1,27 +1,35 @@
-"""Scores on a common scale: zero is doing nothing, one is as good as the floor."""
+"""Scores on a common scale: zero is no effect, one is as good as the floor."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
 from cellflow_cli.published_metrics import find
-from cellflow_cli.statistics.lines import NULL, Lines, group_means
+from cellflow_cli.statistics.lines import FLOOR, NULL, Lines, group_means
 
 ERRORS = 3
 """Standard errors that null and floor must be apart."""
 
 
-def normalised(
-    lines: Lines, rows: Sequence[str], best: Mapping[str, str], splits: int
-) -> dict[str, dict[str, dict[str, Any]]]:
-    r"""For each row and metric the part of the way from null to floor that it covers, not clipped.
+@dataclass(frozen=True)
+class NormalisedScore:
+    """The part of the way from null to floor that a predictor covers, not clipped; or a reason."""
 
-    score = (null - row) / (null - floor)
+    value: float | None
+    reason: str = ""
+
+
+def normalised(
+    lines: Lines, predictors: Sequence[str], best: Mapping[str, str], splits: int
+) -> dict[str, dict[str, NormalisedScore]]:
+    r"""For each predictor and metric the part of the way from null to floor that it covers, not clipped.
+
+    score = (null - predictor) / (null - floor)
 
     Each of the three is the mean over conditions within a group, then over groups, over the
-    conditions where all three have a value. The null is the row `identity`: controls as prediction.
+    conditions where all three have a value. The null is the predictor `identity`: controls as prediction.
 
     The null is held against one split of the measured cells, the floor is a mean over k of them with
     standard error s. Where there is nothing to predict the null is as noisy as one split, and all c
@@ -34,51 +42,50 @@ def normalised(
 
     Args:
         lines: Scores, with the standard error of the floor over its splits.
-        rows: Rows to score.
+        predictors: Whose scores.
         best: Best value of each metric: low, high or one.
         splits: k.
 
     Returns:
-        For each row and metric `value`; None with a `reason` where the null is not worse than the floor
+        For each predictor and metric a value; None with a reason where the null is not worse than the floor
         by more than three standard errors, where one of the three is missing, or where the metric looks at
         changes, of which the null has none.
     """
     return {
-        row: {metric: _normalised(lines, row, metric, best[metric], splits) for metric in best}
-        for row in rows
+        name: {metric: _normalised(lines, name, metric, best[metric], splits) for metric in best}
+        for name in predictors
     }
 
 
-def _normalised(lines: Lines, row: str, metric: str, wish: str, splits: int) -> dict[str, Any]:
+def _normalised(lines: Lines, predictor: str, metric: str, wish: str, splits: int) -> NormalisedScore:
     if wish == "one":
-        return _nothing("the best value is one, which null and floor do not enclose")
+        return NormalisedScore(None, "the best value is one, which null and floor do not enclose")
     if find(metric).change:
-        return _nothing("the null is a change of zero, and what it scores is noise")
-    three = lines.beside({"row": row, "null": NULL, "floor": "floor"}, metric)
+        return NormalisedScore(None, "the null is a change of zero, and what it scores is noise")
+    three = lines.beside({"predictor": predictor, "null": NULL, "floor": FLOOR}, metric)
     if three.empty:
-        return _nothing(f"no condition with a value of `{row}`, of the null (`{NULL}`) and of the floor")
+        return NormalisedScore(
+            None, f"no condition with a value of `{predictor}`, of the null (`{NULL}`) and of the floor"
+        )
     means = group_means(three).mean()
     error = _gap_error(lines, metric, three.index, splits)
     if error is None:
-        return _nothing("the error of the floor is not known: it needs two splits or more")
+        return NormalisedScore(None, "the error of the floor is not known: it needs two splits or more")
     gap = means["null"] - means["floor"]
     if (-gap if wish == "high" else gap) <= ERRORS * error:
-        return _nothing(
+        return NormalisedScore(
+            None,
             f"null ({means['null']:.3g}) is not worse than floor ({means['floor']:.3g}) by more than "
-            f"{ERRORS} standard errors ({error:.2g}): hardly anything to predict"
+            f"{ERRORS} standard errors ({error:.2g}): hardly anything to predict",
         )
-    return {"value": float((means["null"] - means["row"]) / gap)}
-
-
-def _nothing(reason: str) -> dict[str, Any]:
-    return {"value": None, "reason": reason}
+    return NormalisedScore(float((means["null"] - means["predictor"]) / gap))
 
 
 def _gap_error(lines: Lines, metric: str, conditions: pd.Index, splits: int) -> float | None:
     """Standard error of null minus floor, means over conditions, then over groups; None if not known."""
     if "se" not in lines.table:
         return None
-    errors = lines.of("floor", metric)["se"].reindex(conditions)
+    errors = lines.of(FLOOR, metric)["se"].reindex(conditions)
     if errors.isna().any():
         return None
     groups = errors.pow(2).groupby(level="group")

@@ -1,51 +1,79 @@
 """Where the model is good: conditions of small, medium and large effect apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cellflow_cli.statistics._json import plain
 from cellflow_cli.statistics.lines import NULL, Lines
-from cellflow_cli.statistics.means import over_groups
+from cellflow_cli.statistics.means import Range, over_groups
 
 NAMES = ("small", "medium", "large")
 BY = "energy"
 MIN_CONDITIONS = 6
 
 
-def regimes(lines: Lines, rows: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
-    """Means of each row and metric over thirds of the conditions, by the size of the real effect.
+@dataclass(frozen=True)
+class Regime:
+    """Conditions whose effects are of similar size.
 
-    The size of an effect is the energy distance between control and measured treated cells: the row
-    `identity` of `energy`. Thirds are as equal as possible; equal effects keep the order of the table.
+    Attributes:
+        n_conditions: How many.
+        effect: The smallest and largest effect.
+        predictors: For each predictor and metric the mean over conditions within a group, then over
+            groups; None where no condition has a value.
+    """
+
+    n_conditions: int
+    effect: Range
+    predictors: Mapping[str, Mapping[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Regimes:
+    """The regimes `NAMES` in this order; or none, and why."""
+
+    parts: Mapping[str, Regime] = field(default_factory=dict)
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The regimes by name, or the reason alone."""
+        return {"reason": self.reason} if self.reason else plain(self.parts)
+
+
+def regimes(lines: Lines, predictors: Sequence[str], metrics: Sequence[str]) -> Regimes:
+    """Means of each predictor and metric over thirds of the conditions, by the size of the real effect.
+
+    The size of an effect is the energy distance between control and measured treated cells: the `energy`
+    of `identity`. Thirds are as equal as possible; equal effects keep the order of the table. They need six
+    conditions or more.
 
     Args:
         lines: Scores.
-        rows: Rows to average.
+        predictors: Predictors to average.
         metrics: Metrics to average.
-
-    Returns:
-        For `small`, `medium` and `large`: `n_conditions`, the smallest and largest effect, and for
-        each row and metric the mean over conditions within a group, then over groups (None where no
-        condition has a value). A `reason` alone below six conditions or without that row or metric.
     """
     effects = lines.beside({"effect": NULL}, BY)["effect"].sort_values(kind="stable")
     if len(effects) < MIN_CONDITIONS:
-        return {
-            "reason": f"needs {MIN_CONDITIONS} conditions or more with `{BY}` of the row `{NULL}`, "
-            f"found {len(effects)}"
+        return Regimes(
+            reason=f"needs {MIN_CONDITIONS} conditions or more with `{BY}` of `{NULL}`, found {len(effects)}"
+        )
+    thirds = np.array_split(np.arange(len(effects)), len(NAMES))
+    return Regimes(
+        {
+            name: _regime(lines, effects.iloc[part], predictors, metrics)
+            for name, part in zip(NAMES, thirds, strict=True)
         }
-    return {
-        name: _regime(lines, effects.iloc[part], rows, metrics)
-        for name, part in zip(NAMES, np.array_split(np.arange(len(effects)), len(NAMES)), strict=True)
-    }
+    )
 
 
-def _regime(lines: Lines, effects: pd.Series, rows: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
-    means = over_groups(lines.only(effects.index.get_level_values("condition")), rows, metrics)
-    return {
-        "n_conditions": len(effects),
-        "effect": {"min": float(effects.min()), "max": float(effects.max())},
-        "rows": {row: {metric: means[row][metric]["mean"] for metric in metrics} for row in rows},
-    }
+def _regime(lines: Lines, effects: pd.Series, predictors: Sequence[str], metrics: Sequence[str]) -> Regime:
+    means = over_groups(lines.only(effects.index.get_level_values("condition")), predictors, metrics)
+    return Regime(
+        n_conditions=len(effects),
+        effect=Range(float(effects.min()), float(effects.max())),
+        predictors={name: {metric: means[name][metric].mean for metric in metrics} for name in predictors},
+    )

@@ -155,14 +155,14 @@ def _scores(model: Model, adata: anndata.AnnData, job: StudyJob) -> _JobScores:
     """
     baselines = job.scoring.baselines if job.score_baselines else ()
     config = replace(job.scoring, baselines=baselines, audit=False, cell_types=False)
-    known = {"transform": model.transform, "summaries": model.summaries, "device": model.device}
+    known: dict[str, Any] = {"transform": model.transform, "summaries": model.summaries}
     tables, seconds, n_cells = [], {"predict": 0.0, "score": 0.0}, 0
     for part, samples in _parts(adata, job.fold):
         started = time.monotonic()
         predicted = predict(model, adata, PredictionRequest(samples=samples, like=adata.obs))
         between = time.monotonic()
         n_cells += int(predicted.obs[PREDICTED].sum())
-        table = evaluate(predicted, adata, config, **known).table
+        table = evaluate(predicted, adata, config, device=model.device, **known).table
         seconds["predict"] += between - started
         seconds["score"] += time.monotonic() - between
         kept = table if job.score_baselines else table[table["predictor"] == MODEL]

@@ -41,13 +41,13 @@ def numbers(report: Path, metric: str) -> dict[str, object]:
     """Every number of one metric in a report."""
     table = pd.read_csv(report / "scores.csv", dtype=str)
     found = json.loads((report / "summary.json").read_text("utf-8"))
-    several = ("rows", "better_than", "intervals", "normalised")
+    several = ("predictors", "better_than", "intervals", "normalised")
     return {
         "table": table[table["metric"] == metric].reset_index(drop=True).to_dict(),
         **{key: {row: entry[metric] for row, entry in found[key].items()} for key in several},
         "groups": {g: {row: e[metric] for row, e in of.items()} for g, of in found["groups"].items()},
         "audit": {name: entry[metric] for name, entry in found["audit"]["predictors"].items()},
-        "ablation": {row: entry[metric] for row, entry in found["ablation"]["rows"].items()},
+        "ablation": {row: entry[metric] for row, entry in found["ablation"]["predictors"].items()},
     }
 
 
@@ -99,7 +99,7 @@ def test_the_example_of_the_card_is_in_the_table(reported: Path) -> None:
     assert found is not None
     table = pd.read_csv(reported / "report" / "scores.csv")
     line = table.query(
-        "sample == @found[1] and treatment == @found[2] and row == 'model' and metric == @found[3]"
+        "sample == @found[1] and treatment == @found[2] and predictor == 'model' and metric == @found[3]"
     )
     assert float(line["value"].iloc[0]) == pytest.approx(float(found[4]), rel=1e-5)
 

@@ -31,12 +31,12 @@ def test_one_table_over_folds_that_goes_on_where_it_was(cohort_file: Path, tmp_p
     first = compare(*command, "--json")
     assert first.exit_code == 0, first.stderr
     summary = json.loads(first.stdout)
-    rows = {(r["row"], r["metric"]): r for r in summary["means"]}
+    rows = {(r["predictor"], r["metric"]): r for r in summary["means"]}
     assert rows["fm", "energy"]["n_groups"] == rows["identity", "energy"]["n_groups"] == 4
     assert summary["settings"]["folds"]["1"] == {"held out": ["P1", "P2"]}
     for name in ("scores.csv", "means.csv", "paired.csv", "summary.json", "flows.png", "flows.svg"):
         assert (tmp_path / "study" / name).stat().st_size > 0
-    assert len(pd.read_csv(tmp_path / "study" / "scores.csv").query("row == 'fm'")) == 8
+    assert len(pd.read_csv(tmp_path / "study" / "scores.csv").query("predictor == 'fm'")) == 8
     again = compare(*command)
     assert "2 trainings, 2 of them done" in again.stderr
     assert "trained in" not in again.stderr
@@ -65,28 +65,37 @@ def test_settings_that_would_be_ignored_are_refused(
 
 def test_rows_from_elsewhere_stand_beside(cohort_file: Path, tmp_path: Path) -> None:
     table = tmp_path / "paper.csv"
-    table.write_text("# source\nrow,part,metric,value\nthe paper,held out,energy,0.123\n")
+    table.write_text("# source\npredictor,part,metric,value\nthe paper,held out,energy,0.123\n")
     command = [cohort_file, *KEYS, *SHORT, "--methods", "fm", "--folds", "2", "-o", tmp_path / "study"]
     command += ["--baselines", "pooled-treated,ridge"]
     found = compare(*command, "--reference", table)
     assert found.exit_code == 0, found.stderr
-    assert set(pd.read_csv(tmp_path / "study" / "scores.csv")["row"]) == {
+    assert set(pd.read_csv(tmp_path / "study" / "scores.csv")["predictor"]) == {
         "fm", "floor", "pooled-treated", "ridge",
     }  # fmt: skip
     assert "Against pooled-treated" in found.stderr
     assert "the paper" in found.stderr
     assert "0.123" in found.stderr
     for text, said in (
-        ("row,part,metric,value\nthe paper,held out,energy,.2±.01\n", "Expected numbers in the column value"),
-        ("row,part,metric,value,sd\nthe paper,held out,energy,.2,about 3\n", "numbers in the column sd"),
-        ("row,part,metric,value\n,held out,energy,.2\n", "Expected a name in every line"),
-        ("row,part,metric,value\nfm,held out,energy,99\n", "Expected names of their own"),
-        ("row,part,metric,value\nthe paper,test,energy,99\n", "Expected parts of the study ('held out')"),
+        (
+            "predictor,part,metric,value\nthe paper,held out,energy,.2±.01\n",
+            "Expected numbers in the column value",
+        ),
+        (
+            "predictor,part,metric,value,sd\nthe paper,held out,energy,.2,about 3\n",
+            "numbers in the column sd",
+        ),
+        ("predictor,part,metric,value\n,held out,energy,.2\n", "Expected a name in every line"),
+        ("predictor,part,metric,value\nfm,held out,energy,99\n", "Expected names of their own"),
+        (
+            "predictor,part,metric,value\nthe paper,test,energy,99\n",
+            "Expected parts of the study ('held out')",
+        ),
     ):
         table.write_text(text)
         wrong = compare(*command, "--reference", table)
         assert (wrong.exit_code, said in wrong.stderr) == (2, True), wrong.stderr
-    table.write_text("row,part,metric,value\nthe paper,held out,energy,.2\nanother,test,energy,.3\n")
+    table.write_text("predictor,part,metric,value\nthe paper,held out,energy,.2\nanother,test,energy,.3\n")
     partly = compare(*command, "--reference", table)
     assert partly.exit_code == 0, partly.stderr
     assert "has rows of 'test' too" in partly.stderr
@@ -95,7 +104,7 @@ def test_rows_from_elsewhere_stand_beside(cohort_file: Path, tmp_path: Path) -> 
     whole = compare(*command, "--all-cells")
     assert whole.exit_code == 0, whole.stderr
     assert " floor " not in whole.stderr  # no measured cells are left for it
-    table.write_text("row,value\nthe paper,1\n")
+    table.write_text("predictor,value\nthe paper,1\n")
     refused = compare(*command, "--reference", table)
     assert refused.exit_code == 2
     assert "found no 'metric', 'part'" in refused.stderr or "found no 'part', 'metric'" in refused.stderr
@@ -141,8 +150,8 @@ def test_finished_jobs_are_told_where_others_fail(cohort_file: Path, tmp_path: P
     summary = json.loads(found.stdout)
     assert [one["job"] for one in summary["failed"]] == [f"fm, fold {i}, seed 0" for i in (1, 2)]
     assert summary["failed"][0]["reason"]
-    assert {"fine", "identity", "mean-shift"} <= {line["row"] for line in summary["means"]}
-    (line,) = [line for line in summary["paired"] if line["row"] == "fine"]
+    assert {"fine", "identity", "mean-shift"} <= {line["predictor"] for line in summary["means"]}
+    (line,) = [line for line in summary["paired"] if line["predictor"] == "fine"]
     assert (line["n"], line["n_conditions"]) == (4, 8)
     assert "Not in the tables, since they failed: 'fm, fold 1, seed 0', 'fm, fold 2, seed 0'" in found.stderr
     assert "2 of 4 jobs failed" in found.stderr

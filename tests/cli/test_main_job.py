@@ -43,7 +43,7 @@ def test_main_job_in_process(cohort_file: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(controls.X, real[controls.obs_names].X)
 
     summary = json.loads(cellflow("evaluate", predicted, cohort_file, "-o", report, "--json").stdout)
-    assert {"model", "identity", "mean-shift"} <= set(summary["rows"])
+    assert {"model", "identity", "mean-shift"} <= set(summary["predictors"])
     assert "<html" in (report / "report.html").read_text(encoding="utf-8")
     assert {Path(name).name for name in summary["files"]} == {path.name for path in report.iterdir()}
     scores = pd.read_csv(report / "scores.csv")

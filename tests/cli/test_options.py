@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import pytest
 import typer
-from cellflow_cli.evaluation.config import EvaluationConfig
 from typer.testing import CliRunner
 
 from cellflow_cli.cli._command import command
@@ -14,6 +13,7 @@ from cellflow_cli.cli._fields import OptionsOf
 from cellflow_cli.cli.app import app
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError
+from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.external.external_format import Conventions as ExternalFormat
 from cellflow_cli.flags import flags_of, to_flags
 from cellflow_cli.prediction.request import PredictionRequest
@@ -113,7 +113,7 @@ def test_or_an_instance_with_defaults_of_its_own() -> None:
     ("words", "message"),
     [
         ((), "Missing option '--key'"),
-        (("--key", "k", "--cells", "1"), "1 is not in the range"),
+        (("--key", "k", "--cells", "1"), "Invalid value for '--cells'"),
         (("--key", "k", "--cells", "13"), "Error: Expected another number, found 13."),
         (("--key", "k", "--obs", "x"), "Expected `--obs NAME=VALUE`, found 'x'."),
         (("--key", "k", "--names", ","), "Expected names after `--names`, found none."),

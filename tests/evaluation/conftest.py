@@ -12,12 +12,25 @@ import torch
 from cellflow_cli.baselines import summarise
 from cellflow_cli.data.fitting import fit_features
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.evaluation.config import EvaluationConfig
+from cellflow_cli.evaluation.evaluate import evaluate
 from cellflow_cli.types import Condition, Population, PopulationPair
 
 MARKERS = ["m1", "m2", "m3", "m4", "m5"]
 SHIFTS = {("drug", 0.1): 1.0, ("drug", 1.0): 2.0, ("other", np.nan): -1.5}
 TRAIN, TEST = ("P1", "P2", "P3"), ("P4", "P5")
 SPEC = DataSpec(treatment_key="treatment", control="DMSO", sample_key="patient", dose_key="dose")
+
+
+def score(
+    predicted, truth, *, transform=None, summaries=None, extra_predictions=None, device=None,
+    on_progress=None, **settings,
+):  # fmt: skip
+    """`evaluate` with the settings as arguments."""
+    return evaluate(
+        predicted, truth, EvaluationConfig(**settings), transform=transform, summaries=summaries,
+        extra_predictions=extra_predictions, device=device, on_progress=on_progress,
+    )  # fmt: skip
 
 
 def make_truth(patients=TRAIN + TEST, n=60, draw=0) -> anndata.AnnData:

@@ -45,7 +45,7 @@ def test_table_files_and_comparison(files):
     assert str(files / "report" / "scores.csv") in text
     table = pd.read_csv(files / "report" / "scores.csv")
     assert set(table["metric"]) == {"energy", "r2-mean", "variance-ratio"}
-    assert set(table["row"][~table["row"].str.startswith("audit:")]) == {
+    assert set(table["predictor"][~table["predictor"].str.startswith("audit:")]) == {
         "model",
         *Catalog("baselines").names(),
         "floor",
@@ -57,7 +57,7 @@ def test_one_json_object_and_quiet(files):
     assert result.exit_code == 0
     assert result.stderr == ""
     found = json.loads(result.stdout)
-    assert found["rows"]["model"]["energy"]["n_groups"] == 2
+    assert found["predictors"]["model"]["energy"]["n_groups"] == 2
     stored = json.loads((files / "report" / "summary.json").read_text("utf-8"))
     assert {name: found[name] for name in stored} == stored
     assert found["files"] == [str(files / "report" / name) for name in ("scores.csv", "summary.json")]
@@ -90,7 +90,9 @@ def test_definitions_of_others_stand_beside_ours(files):
     assert found["metrics"]["cellot:mmd"]["origin"].startswith("CellOT")
     # Normal cells are below zero, which cell-eval refuses: a reason, and no reason to fail.
     assert "cell-eval:overlap-at-n, cell-eval:precision-at-n of" in result.stderr
-    model = table[(table["row"] == "model") & (table["sample"] == "P4") & (table["treatment"] == "other")]
+    model = table[
+        (table["predictor"] == "model") & (table["sample"] == "P4") & (table["treatment"] == "other")
+    ]
     by_name = model.set_index("metric")["value"]
     assert by_name["pertpy:mmd"] == pytest.approx(by_name["cellot:l2-means"] ** 2)  # unscaled, the same space
     assert by_name["cell-eval:discrimination-score-l1"] in (1 / 3, 2 / 3, 1)
@@ -176,7 +178,7 @@ def test_a_prediction_of_another_tool_scores_like_our_own(foreign):
     for pred, options in (("pred.h5ad", ()), ("foreign.h5ad", told)):
         result = run(foreign, *QUICK, "--json", "--quiet", *options, pred=pred, out=f"of-{pred}")
         assert result.exit_code == 0, result.output
-        rows[pred] = json.loads(result.stdout)["rows"]
+        rows[pred] = json.loads(result.stdout)["predictors"]
     for name in ("model", "identity", "mean-shift", "floor"):
         assert rows["pred.h5ad"][name] == rows["foreign.h5ad"][name]
 

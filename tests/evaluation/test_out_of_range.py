@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from cellflow_cli.data.schema import DataSpec
-from cellflow_cli.evaluation.evaluate import score
 from cellflow_cli.evaluation.out_of_range import share_outside
+from tests.evaluation.conftest import score
 
 PCA = DataSpec(
     treatment_key="treatment", control="DMSO", sample_key="patient", dose_key="dose", features="pca:3",
@@ -15,7 +15,7 @@ PCA = DataSpec(
 
 
 def shares(scores):
-    return scores.summary()["collapse"]["out_of_range"]
+    return scores.summary().collapse.out_of_range
 
 
 def test_values_outside_are_counted_and_those_on_the_border_are_not():
@@ -65,4 +65,4 @@ def test_groups_seen_in_training_do_not_count(truth, predict):
     )
     scores = score(far, truth, metrics=["energy"])
     assert shares(scores)["model"] < 0.1
-    assert scores.out_of_range.query("sample == 'P1' and row == 'model'")["value"].eq(1).all()
+    assert scores.out_of_range.query("sample == 'P1' and predictor == 'model'").value.eq(1).all()

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import cellflow_cli as cf
-from cellflow_cli.evaluation.evaluate import score
 from cellflow_cli.evaluation.floor import BETWEEN, deals, replicated
 from cellflow_cli.external.read import adopt
 from cellflow_cli.metrics import MetricValue
 from cellflow_cli.report.card import settings_lines
-from tests.evaluation.conftest import SPEC, TEST, make_truth
+from cellflow_cli.statistics.summary import Replicates
+from tests.evaluation.conftest import SPEC, TEST, make_truth, score
 
 BATCHED = replace(SPEC, batch_key="plate")
 FEW = {"metrics": ["energy"], "baselines": ["identity"], "audit": False, "cell_types": False}
@@ -30,7 +30,7 @@ def plated(sizes=(30, 30), effect=1.0, n=60):
 
 
 def rows_of(scores, row):
-    return scores.table[scores.table["row"] == row].reset_index(drop=True)
+    return scores.table[scores.table["predictor"] == row].reset_index(drop=True)
 
 
 @pytest.fixture
@@ -48,15 +48,15 @@ def floors(predict):
 def test_a_replicate_effect_is_in_the_floor(floors):
     between, halves = floors(plated(effect=12.0))
     low, high = rows_of(halves, "floor"), rows_of(between, "floor")
-    assert low["value"].mean() < 0.2
-    assert (high["value"] > 0.5).all()
+    assert low.value.mean() < 0.2
+    assert (high.value > 0.5).all()
     assert (high["se"] >= low["se"]).all()  # one division only: its own spread would say nothing
-    assert (high["reason"] == BETWEEN).all()
-    rest = between.table["row"] != "floor"
-    pd.testing.assert_frame_equal(between.table[rest], halves.table[halves.table["row"] != "floor"])
-    assert between.settings["replicates"] == {"key": "plate", "n_between": 6, "n_conditions": 6}
+    assert (high.reason == BETWEEN).all()
+    rest = between.table["predictor"] != "floor"
+    pd.testing.assert_frame_equal(between.table[rest], halves.table[halves.table["predictor"] != "floor"])
+    assert between.settings.replicates == Replicates("plate", 6, 6)
     assert 'The floor of 6 of 6 populations is between replicates (`obs["plate"]`).' in between.warnings
-    assert halves.settings["replicates"] is None
+    assert halves.settings.replicates is None
 
 
 def test_without_a_replicate_effect_the_floor_is_that_of_halves(floors):
@@ -93,7 +93,7 @@ def test_the_scale_of_replicates_is_never_less_careful(floors):
 def test_all_rows_share_what_replicates_can_give(floors, sizes, n, n_between):
     between, halves = floors(plated(sizes))
     assert set(between.table["n"]) == {n}
-    assert between.settings["replicates"]["n_between"] == n_between
+    assert between.settings.replicates.n_between == n_between
     if not n_between:
         pd.testing.assert_frame_equal(between.table, halves.table)
         assert any(text.startswith("The floor is between random halves: ") for text in between.warnings)
@@ -102,7 +102,7 @@ def test_all_rows_share_what_replicates_can_give(floors, sizes, n, n_between):
 def test_fewer_cells_are_asked_for_before_halves_are_taken(floors):
     between, _ = floors(plated((12, 48)), max_cells=12)
     assert set(between.table["n"]) == {12}
-    assert between.settings["replicates"]["n_between"] == 6
+    assert between.settings.replicates.n_between == 6
 
 
 def test_populations_differ_in_whether_they_have_replicates(predict):
@@ -118,9 +118,9 @@ def test_populations_differ_in_whether_they_have_replicates(predict):
     assert ("Floor", (
         'Mean over 5 divisions of whole replicates (`obs["plate"]`) to two sides in 5 of 6 populations, over '
         "5 random splits of the measured cells into halves in the others."
-    )) in settings_lines(scores.summary())  # fmt: skip
+    )) in settings_lines(scores.summary().to_json())  # fmt: skip
     floor = rows_of(scores, "floor")
-    assert floor[floor["reason"] == ""]["treatment"].tolist() == ["other"]
+    assert floor[floor.reason == ""]["treatment"].tolist() == ["other"]
 
 
 def test_cells_without_a_replicate_are_dealt_to_no_side(predict):
@@ -128,7 +128,7 @@ def test_cells_without_a_replicate_are_dealt_to_no_side(predict):
     truth.obs["plate"] = truth.obs["plate"].map({0: "a", 1: "b"})
     scores = score(predict(truth, spec=BATCHED), truth, **FEW)
     assert set(scores.table["n"]) == {24}
-    assert scores.settings["replicates"]["n_between"] == 6
+    assert scores.settings.replicates.n_between == 6
 
 
 def test_a_truth_without_the_column_is_said(floors):
@@ -137,9 +137,9 @@ def test_a_truth_without_the_column_is_said(floors):
     between, halves = floors(truth)
     pd.testing.assert_frame_equal(between.table, halves.table)
     assert any('The truth has no column `obs["plate"]`' in text for text in between.warnings)
-    assert between.settings["replicates"]["n_between"] == 0
+    assert between.settings.replicates.n_between == 0
     everything, _ = floors(truth, all_cells=True)
-    assert everything.settings["replicates"] is None
+    assert everything.settings.replicates is None
 
 
 def test_same_seed_same_floor_and_labels_may_have_any_type(predict):
@@ -158,7 +158,7 @@ def test_the_order_of_cells_draws_other_cells_and_no_other_division(predict):
     shuffled = truth[np.random.default_rng(1).permutation(len(truth))].copy()
     one, two = (rows_of(score(prediction, t, **FEW), "floor") for t in (truth, shuffled))
     # All thirty cells of both plates are compared, in whatever order.
-    assert one["value"].to_numpy() == pytest.approx(two["value"].to_numpy(), rel=1e-6)
+    assert one.value.to_numpy() == pytest.approx(two.value.to_numpy(), rel=1e-6)
 
 
 def test_deals_are_disjoint_whole_replicates_with_both_roles():
@@ -181,7 +181,7 @@ def test_types_have_floors_of_their_own(predict):
     found = score(predict(truth, spec=spec), truth, metrics=["energy"], baselines=["identity"])
     table = found.by_type.table
     assert (table["n"] >= 10).all()
-    assert (table[(table["row"] == "floor") & (table["cell_type"] == "common")]["reason"] == BETWEEN).all()
+    assert (table[(table["predictor"] == "floor") & (table["cell_type"] == "common")].reason == BETWEEN).all()
     assert table.groupby(["cell_type", "sample", "treatment", "dose"], dropna=False)["n"].nunique().max() == 1
 
 
@@ -194,4 +194,4 @@ def test_the_floor_of_another_tool(predict):
     del training.obs["plate"]
     told = cf.Conventions(matrix="X")
     found = score(adopt(theirs, truth, BATCHED, told, training=training), truth, **FEW)
-    assert found.settings["replicates"]["n_between"] == 6
+    assert found.settings.replicates.n_between == 6

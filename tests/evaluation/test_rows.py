@@ -14,12 +14,11 @@ from cellflow_cli.baselines import Summaries, summarise
 from cellflow_cli.data.fitting import fit_features
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, DataError
-from cellflow_cli.evaluation.evaluate import score
 from cellflow_cli.evaluation.floor import averaged
 from cellflow_cli.metrics import MetricValue
 from cellflow_cli.model import predict as predict_with
 from cellflow_cli.types import Condition, Population, PopulationPair
-from tests.evaluation.conftest import SPEC
+from tests.evaluation.conftest import SPEC, score
 
 KEYS = {"treatment_key": "treatment", "control": "DMSO", "sample_key": "patient", "dose_key": "dose"}
 TYPED = DataSpec(**KEYS, cell_type_key="cell_type")
@@ -28,7 +27,7 @@ PCA = DataSpec(**KEYS, features="pca:3", expression="as-is")
 
 def lines(scores, row, metric="energy"):
     table = scores.table
-    return table[(table["row"] == row) & (table["metric"] == metric)].reset_index(drop=True)
+    return table[(table["predictor"] == row) & (table["metric"] == metric)].reset_index(drop=True)
 
 
 def test_the_floor_is_a_mean_over_splits_with_an_error():
@@ -49,7 +48,7 @@ def test_the_floor_has_a_value_where_the_rows_can_have_one():
 def test_more_splits_change_the_floor_alone(truth, predict):
     prediction = predict(truth)
     one, five = (score(prediction, truth, metrics=["energy"], floor_splits=k) for k in (1, 5))
-    is_floor = one.table["row"] == "floor"
+    is_floor = one.table["predictor"] == "floor"
     pd.testing.assert_frame_equal(one.table[~is_floor], five.table[~is_floor])
     assert (one.table[is_floor]["value"] != five.table[is_floor]["value"]).all()
     assert one.table["se"].isna().all()
@@ -57,7 +56,7 @@ def test_more_splits_change_the_floor_alone(truth, predict):
     assert five.table[~is_floor]["se"].isna().all()
     # An unbiased distance between halves of one population is zero on average.
     assert abs(five.table[is_floor]["value"].mean()) < abs(one.table[is_floor]["value"]).max()
-    assert five.settings["floor_splits"] == 5
+    assert five.settings.floor_splits == 5
     with pytest.raises(ConfigError, match="`floor_splits` to be at least 1, found 0"):
         score(prediction, truth, floor_splits=0)
 
@@ -74,7 +73,7 @@ def test_truth_through_the_decoder_is_the_floor_in_components_and_less_in_genes(
     prediction = predict(truth, spec=PCA, moved=lambda cells, patient, key: cells)
     metrics = ["energy", "variance-ratio", "variance-ratio-genes", "r2-mean"]
     scores = score(prediction, truth, metrics=metrics, floor_splits=1)
-    assert scores.rows[-2:] == ("truth-decoded", "floor")
+    assert scores.predictors[-2:] == ("truth-decoded", "floor")
     for metric in ("energy", "variance-ratio"):  # the same cells in the space of the flow
         assert lines(scores, "truth-decoded", metric)["value"].tolist() == pytest.approx(
             lines(scores, "floor", metric)["value"].tolist(), abs=1e-5
@@ -82,10 +81,10 @@ def test_truth_through_the_decoder_is_the_floor_in_components_and_less_in_genes(
     kept = lines(scores, "truth-decoded", "variance-ratio-genes")["value"]
     floor = lines(scores, "floor", "variance-ratio-genes")["value"]
     assert (kept < floor).all()
-    assert "truth-decoded" in scores.summary()["rows"]
+    assert "truth-decoded" in scores.summary().predictors
     whole = score(prediction, truth, metrics=["energy"], all_cells=True)
     assert lines(whole, "truth-decoded")["reason"].str.contains("none are left").all()
-    assert "truth-decoded" not in score(predict(truth), truth, metrics=["energy"]).rows
+    assert "truth-decoded" not in score(predict(truth), truth, metrics=["energy"]).predictors
 
 
 def test_effects_are_told_apart_and_controls_rank_by_chance(truth, fresh, predict):
@@ -99,8 +98,8 @@ def test_effects_are_told_apart_and_controls_rank_by_chance(truth, fresh, predic
     assert (lines(scores, "model", "discrimination")["value"] == 1).all()
     assert lines(scores, "floor", "discrimination")["value"].tolist() == [1] * 6
     identity = lines(scores, "identity", "discrimination")
-    assert identity["value"].tolist() == pytest.approx([1, 0, 0.5] * 2)  # shifts of 1, 2 and -1.5
-    assert identity["reason"][0] == "rank 1 of 3 conditions; 0.5 by chance"
+    assert identity.value.tolist() == pytest.approx([1, 0, 0.5] * 2)  # shifts of 1, 2 and -1.5
+    assert identity.reason[0] == "rank 1 of 3 conditions; 0.5 by chance"
 
 
 def test_the_rank_is_among_all_measured_conditions_predicted_or_not(truth, predict):
@@ -109,9 +108,9 @@ def test_the_rank_is_among_all_measured_conditions_predicted_or_not(truth, predi
         predict(truth, conditions=(("other", np.nan),)), truth, metrics=["discrimination"], baselines=[]
     )
     whole, part = lines(everything, "model", "discrimination"), lines(some, "model", "discrimination")
-    assert part["reason"].str.contains("of 3 conditions").all()
+    assert part.reason.str.contains("of 3 conditions").all()
     pd.testing.assert_series_equal(
-        whole[whole["treatment"] == "other"]["value"].reset_index(drop=True), part["value"]
+        whole[whole["treatment"] == "other"].value.reset_index(drop=True), part.value
     )
 
 
@@ -119,8 +118,8 @@ def test_one_treatment_cannot_be_told_from_others(truth, predict):
     alone = truth[truth.obs["treatment"].isin(["DMSO", "other"])].copy()
     some = predict(truth, conditions=(("other", np.nan),))
     found = lines(score(some, alone, metrics=["discrimination"], baselines=[]), "model", "discrimination")
-    assert found["value"].isna().all()
-    assert found["reason"].str.contains("needs a second measured condition").all()
+    assert found.value.isna().all()
+    assert found.reason.str.contains("needs a second measured condition").all()
 
 
 def population(truth, patient, treatment, dose, typed):
@@ -205,7 +204,7 @@ def test_training_stores_what_every_row_needs(typed):
     assert scores.table["value"].notna().all()
     # The file alone knows means per type, and no cells.
     light = score(prediction, typed, metrics=["energy"], floor_splits=2).table
-    assert set(light[light["value"].isna()]["row"]) == {"ot-neighbour", "pooled-treated"}
+    assert set(light[light["value"].isna()]["predictor"]) == {"ot-neighbour", "pooled-treated"}
 
 
 def test_a_missing_value_of_any_measured_cell_is_refused_before_scoring(truth, predict):
@@ -242,5 +241,5 @@ def test_types_are_not_ranked_among_means_of_all_types(truth, predict):
 @pytest.mark.parametrize("metric", ["r2-delta", "cell-eval:pearson-delta"])
 def test_changes_have_no_scale_from_null_to_floor(truth, predict, metric):
     found = score(predict(truth), truth, metrics=[metric], baselines=["identity"]).summary()
-    assert found["normalised"]["model"][metric]["value"] is None
-    assert "change of zero" in found["normalised"]["model"][metric]["reason"]
+    assert found.normalised["model"][metric].value is None
+    assert "change of zero" in found.normalised["model"][metric].reason

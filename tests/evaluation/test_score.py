@@ -13,8 +13,9 @@ from cellflow_cli.baselines import Summaries
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, DataError
-from cellflow_cli.evaluation.evaluate import score
-from tests.evaluation.conftest import SPEC
+from cellflow_cli.statistics.means import Count
+from cellflow_cli.statistics.summary import Unmatched
+from tests.evaluation.conftest import SPEC, score
 
 BASELINES = tuple(Catalog("baselines").names())
 # A prediction file holds no training cells, and the cohort has no cell types.
@@ -28,7 +29,7 @@ PCA = DataSpec(
 
 def value(scores, row, metric, sample="P4", treatment="other", dose=None):
     table = scores.table
-    lines = table[(table["row"] == row) & (table["metric"] == metric) & (table["sample"] == sample)]
+    lines = table[(table["predictor"] == row) & (table["metric"] == metric) & (table["sample"] == sample)]
     lines = lines[lines["treatment"] == treatment]
     lines = lines if dose is None else lines[lines["dose"] == dose]
     assert len(lines) == 1
@@ -45,32 +46,33 @@ def without(adata, name):
 def test_every_condition_has_every_row_and_metric(truth, predict):
     scores = score(predict(truth), truth, audit=False)
     names = Catalog("metrics").names()
-    assert scores.rows == ("model", *BASELINES, "floor")
+    assert scores.predictors == ("model", *BASELINES, "floor")
     assert len(scores.table) == 2 * 3 * (len(BASELINES) + 2) * len(names)
-    assert not scores.table.duplicated(["sample", "treatment", "dose", "row", "metric"]).any()
+    assert not scores.table.duplicated(["sample", "treatment", "dose", "predictor", "metric"]).any()
     missing = scores.table[scores.table["value"].isna()]
-    assert set(missing["row"]) == NEED_MORE
+    assert set(missing["predictor"]) == NEED_MORE
     assert len(missing) == 2 * 3 * len(NEED_MORE) * len(names)
     assert set(scores.table["n"]) == {30}  # half of 60 measured cells
-    assert scores.only_predicted == scores.only_truth == scores.seen_in_training == scores.warnings == ()
+    assert scores.unmatched == Unmatched()
+    assert scores.seen_in_training == scores.warnings == ()
     assert scores.table[scores.table["treatment"] == "other"]["dose"].isna().all()
 
 
 def test_a_perfect_prediction_is_as_good_as_the_floor(truth, fresh, predict, rows_of):
     perfect = predict(truth, moved=lambda cells, patient, key: fresh.X[rows_of(fresh, patient, key)])
     summary = score(perfect, truth, metrics=["w1", "energy", "mmd-rbf"]).summary()
-    for metric, found in summary["rows"]["model"].items():
-        floor = summary["rows"]["floor"][metric]["mean"]
-        identity = summary["rows"]["identity"][metric]["mean"]
-        assert abs(found["mean"] - floor) < 0.3 * (identity - floor)
-        assert summary["better_than"]["identity"][metric] == {"k": 2, "n": 2}
+    for metric, found in summary.predictors["model"].items():
+        floor = summary.predictors["floor"][metric].mean
+        identity = summary.predictors["identity"][metric].mean
+        assert abs(found.mean - floor) < 0.3 * (identity - floor)
+        assert summary.better_than["identity"][metric] == Count(2, 2)
 
 
 def test_the_rows_are_what_they_say(truth, predict):
     unmoved = predict(truth, moved=lambda cells, patient, key: cells)
     shifted = predict(truth, moved=lambda cells, patient, key: cells + 100)
     near, far = (score(p, truth, metrics=["energy", "variance-ratio"]) for p in (unmoved, shifted))
-    baseline_rows = near.table["row"] != "model"
+    baseline_rows = near.table["predictor"] != "model"
     pd.testing.assert_frame_equal(near.table[baseline_rows], far.table[baseline_rows])
     assert value(far, "model", "energy") > 10 * value(near, "model", "energy")
     # The model that moves nothing is identity, up to which control cells were drawn.
@@ -90,8 +92,8 @@ def test_the_number_of_cells_is_one_for_all_rows(truth, predict):
         (few.obs["patient"] != "P4") | few.obs["cellflow_is_predicted"] | (np.arange(few.n_obs) < 7)
     ]
     table = score(without_most_controls.copy(), truth, metrics=["energy"]).table
-    assert set(table[table["sample"] == "P4"]["n"]) == {7}
-    assert set(table[table["sample"] == "P5"]["n"]) == {21}
+    assert set(table[table["sample"] == "P4"].n) == {7}
+    assert set(table[table["sample"] == "P5"].n) == {21}
 
 
 def test_all_measured_cells_can_be_compared_and_then_none_are_left_for_a_floor(truth, predict):
@@ -99,9 +101,12 @@ def test_all_measured_cells_can_be_compared_and_then_none_are_left_for_a_floor(t
     half = score(prediction, truth, metrics=["energy"])
     whole = score(prediction, truth, metrics=["energy"], all_cells=True, audit=False)
     assert set(whole.table["n"]) == {2 * n for n in half.table["n"]}
-    assert whole.table[whole.table["row"] == "floor"]["value"].isna().all()
-    assert whole.table["reason"].str.contains("none are left").sum() == (whole.table["row"] == "floor").sum()
-    assert whole.settings["all_cells"]
+    assert whole.table[whole.table["predictor"] == "floor"].value.isna().all()
+    assert (
+        whole.table["reason"].str.contains("none are left").sum()
+        == (whole.table["predictor"] == "floor").sum()
+    )
+    assert whole.settings.all_cells
     # with every cell in use there is nothing to draw
     other = score(prediction, truth, metrics=["energy"], all_cells=True, seed=1, audit=False)
     np.testing.assert_allclose(whole.table["value"], other.table["value"], rtol=1e-6)
@@ -111,7 +116,7 @@ def test_the_seed_draws_the_cells(truth, predict):
     prediction = predict(truth)
     first, again, other = (score(prediction, truth, metrics=["energy"], seed=s).table for s in (0, 0, 1))
     pd.testing.assert_frame_equal(first, again)
-    assert not np.allclose(first["value"], other["value"])
+    assert not np.allclose(first.value, other.value)
 
 
 def test_other_samples_and_features_in_the_file_change_nothing(truth, predict):
@@ -129,8 +134,8 @@ def test_other_samples_and_features_in_the_file_change_nothing(truth, predict):
 def test_scaling_divides_by_the_training_spread(truth, predict):
     prediction = predict(truth)
     scaled, plain = (score(prediction, truth, metrics=["energy", "r2-mean"], scale=s) for s in (None, False))
-    assert scaled.settings["scaled"]
-    assert not plain.settings["scaled"]
+    assert scaled.settings.scaled
+    assert not plain.settings.scaled
     assert value(scaled, "identity", "energy") < value(plain, "identity", "energy")
     assert value(scaled, "model", "r2-mean") == value(plain, "model", "r2-mean")
     # Multiplying one marker by 1,000 in all files leaves scaled distances as they are.
@@ -151,9 +156,9 @@ def test_components_are_compared_unscaled_and_genes_as_genes(truth, predict):
 
     prediction = predict(truth, spec=PCA, moved=moved)
     scores = score(prediction, truth, metrics=["energy", "r2-mean", "variance-ratio"])
-    assert not scores.settings["scaled"]
-    assert scores.settings["n_features"] == 3
-    assert scores.settings["n_genes"] == 5
+    assert not scores.settings.scaled
+    assert scores.settings.n_features == 3
+    assert scores.settings.n_genes == 5
     # Half of all components is a quarter of the variance of identity, drawn from the same controls.
     quarter = 0.25 * value(scores, "identity", "variance-ratio")
     assert value(scores, "model", "variance-ratio") == pytest.approx(quarter, rel=0.5)
@@ -171,20 +176,20 @@ def test_an_unknown_dose_leaves_a_reason_for_the_mean_shift_alone(truth, predict
     prediction = predict(truth)
     prediction.obs.loc[prediction.obs["dose"] == 1.0, "dose"] = 3.0
     scores = score(prediction, new, metrics=["energy"], audit=False)
-    lines = scores.table[scores.table["dose"] == 3.0].set_index(["sample", "row"])
+    lines = scores.table[scores.table["dose"] == 3.0].set_index(["sample", "predictor"])
     assert math.isnan(lines.loc[("P4", "mean-shift"), "value"])
     assert "'drug 3'" in lines.loc[("P4", "mean-shift"), "reason"]
     # two patients, and everything but the rows that learn a shift of this very dose
-    assert lines["value"].notna().groupby("row").all().loc[["model", "identity", "floor"]].all()
+    assert lines["value"].notna().groupby("predictor").all().loc[["model", "identity", "floor"]].all()
     assert lines["value"].notna().sum() == 6
-    found = scores.summary()["rows"]["mean-shift"]["energy"]
-    assert (found["n_groups"], found["n_missing"]) == (2, 2)
+    found = scores.summary().predictors["mean-shift"]["energy"]
+    assert (found.n_groups, found.n_missing) == (2, 2)
 
 
 def test_without_summaries_the_rows_stay_and_say_why(truth, predict):
     prediction = predict(truth)
     scores = score(without(prediction, "summaries"), truth, metrics=["energy"])
-    missing = scores.table[scores.table["row"] == "mean-shift"]
+    missing = scores.table[scores.table["predictor"] == "mean-shift"]
     assert missing["value"].isna().all()
     assert (missing["reason"] != "").all()
     assert "--model" in scores.warnings[0]
@@ -204,7 +209,7 @@ def test_controls_come_from_the_truth_where_the_prediction_has_none(truth, predi
     )
     treated = truth[truth.obs["treatment"] != "DMSO"].copy()
     scores = score(prediction, treated, metrics=["energy", "r2-delta"])
-    reasons = scores.table.set_index(["row", "metric"])["reason"].sort_index()
+    reasons = scores.table.set_index(["predictor", "metric"])["reason"].sort_index()
     assert (reasons.loc[("identity", "energy")] == "no control cells of the sample in either file").all()
     assert (reasons.loc[("model", "r2-delta")] == "no control cells to measure changes against").all()
     assert (reasons.loc[("model", "energy")] == "").all()
@@ -250,7 +255,7 @@ def test_a_prediction_survives_the_disk(truth, predict, tmp_path):
     stored = anndata.read_h5ad(tmp_path / "pred.h5ad")
     first, second = (score(p, truth, metrics=FAST) for p in (prediction, stored))
     pd.testing.assert_frame_equal(first.table, second.table)
-    assert second.settings["prediction"] == {"version": "0.1.0", "model_id": "abc", "seed": 0}
+    assert second.settings.prediction == {"version": "0.1.0", "model_id": "abc", "seed": 0}
 
 
 def test_progress_is_told(truth, predict):

@@ -8,6 +8,8 @@ import pytest
 
 from cellflow_cli.errors import OutputError
 from cellflow_cli.evaluation.result import Scores
+from cellflow_cli.statistics.means import Count, MetricMean
+from cellflow_cli.statistics.summary import Settings, Unmatched
 
 # P1 has three conditions and P2 one; each group counts once.
 ENERGY = {
@@ -33,52 +35,49 @@ def make(energy=ENERGY, **settings):
 
 
 def test_conditions_are_averaged_before_groups():
-    found = make().summary()["rows"]
-    assert found["model"]["energy"] == {
-        "mean": 4.0,
-        "sd": pytest.approx(2**0.5),
-        "n_groups": 2,
-        "n_missing": 0,
-    }
-    assert found["mean-shift"]["energy"]["mean"] == pytest.approx((1.75 + 6) / 2)
-    assert found["mean-shift"]["energy"]["n_missing"] == 1
-    assert found["mean-shift"]["energy"]["reason"] == "unseen dose"
+    found = make().summary().predictors
+    assert found["model"]["energy"] == MetricMean(
+        pytest.approx(4.0), pytest.approx(2**0.5), n_groups=2, n_missing=0
+    )
+    assert found["mean-shift"]["energy"].mean == pytest.approx((1.75 + 6) / 2)
+    assert found["mean-shift"]["energy"].n_missing == 1
+    assert found["mean-shift"]["energy"].reason == "unseen dose"
 
 
 def test_better_on_k_of_n_groups():
-    found = make().summary()["better_than"]
+    found = make().summary().better_than
     # P1: mean 3 against 4; P2: 5 against 4.
-    assert found["identity"]["energy"] == {"k": 1, "n": 2}
+    assert found["identity"]["energy"] == Count(1, 2)
     # P1 over the two conditions that both have: 1.5 against 1.75; P2: 5 against 6.
-    assert found["mean-shift"]["energy"] == {"k": 2, "n": 2}
+    assert found["mean-shift"]["energy"] == Count(2, 2)
     # 0.5 is a factor 2 from one, 2.1 a factor 2.1.
-    assert found["identity"]["variance-ratio"] == {"k": 2, "n": 2}
+    assert found["identity"]["variance-ratio"] == Count(2, 2)
 
 
 def test_equal_is_not_better():
     same = {**ENERGY, "identity": ENERGY["model"]}
-    assert make(same).summary()["better_than"]["identity"]["energy"] == {"k": 0, "n": 2}
+    assert make(same).summary().better_than["identity"]["energy"] == Count(0, 2)
 
 
 def test_one_group_has_no_spread_and_a_missing_row_no_mean():
     one = {row: {"P1": [np.nan] if row == "mean-shift" else groups["P1"]} for row, groups in ENERGY.items()}
     summary = make(one).summary()
-    assert summary["rows"]["model"]["energy"]["sd"] is None
-    assert summary["rows"]["mean-shift"]["energy"]["mean"] is None
-    assert summary["rows"]["mean-shift"]["energy"]["n_groups"] == 0
-    assert summary["better_than"]["mean-shift"]["energy"] == {"k": 0, "n": 0}
-    assert summary["groups"]["P1"]["mean-shift"]["energy"] is None
+    assert summary.predictors["model"]["energy"].sd is None
+    assert summary.predictors["mean-shift"]["energy"].mean is None
+    assert summary.predictors["mean-shift"]["energy"].n_groups == 0
+    assert summary.better_than["mean-shift"]["energy"] == Count(0, 0)
+    assert summary.groups["P1"]["mean-shift"]["energy"] is None
 
 
 def test_summary_says_what_the_numbers_are():
-    summary = make(settings={"seed": 3}, only_truth=("P1 | a, new",)).summary()
-    assert summary["metrics"]["energy"]["best"] == "low"
-    assert "Energy distance" in summary["metrics"]["energy"]["definition"]
-    assert summary["groups"]["P1"]["model"]["energy"] == 3.0
-    assert summary["n_conditions"] == 4
-    assert summary["n_cells"] == {"min": 30, "max": 30}
-    assert summary["settings"] == {"seed": 3}
-    assert summary["unmatched"] == {"only_predicted": [], "only_truth": ["P1 | a, new"]}
+    summary = make(settings=Settings(seed=3), unmatched=Unmatched((), ("P1 | a, new",))).summary()
+    assert summary.metrics["energy"].best == "low"
+    assert "Energy distance" in summary.metrics["energy"].definition
+    assert summary.groups["P1"]["model"]["energy"] == 3.0
+    assert summary.n_conditions == 4
+    assert summary.n_cells == (30, 30)
+    assert summary.to_json()["settings"]["seed"] == 3
+    assert summary.to_json()["unmatched"] == {"only_predicted": [], "only_truth": ["P1 | a, new"]}
 
 
 def test_missing_values_of_the_model():
@@ -95,19 +94,19 @@ def test_files(tmp_path):
     table = pd.read_csv(folder / "scores.csv", keep_default_na=False, na_values=[""])
     assert list(table.columns) == Scores.COLUMNS
     assert len(table) == len(make().table)
-    assert json.loads((folder / "summary.json").read_text("utf-8")) == make().summary()
+    assert json.loads((folder / "summary.json").read_text("utf-8")) == make().summary().to_json()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report"]
 
 
 def test_an_existing_report_is_replaced_only_by_force(tmp_path):
     make().save(tmp_path / "report")
     before = (tmp_path / "report" / "summary.json").read_text("utf-8")
-    changed = make(settings={"seed": 9})
+    changed = make(settings=Settings(seed=9))
     with pytest.raises(OutputError, match="--force"):
         changed.save(tmp_path / "report")
     assert (tmp_path / "report" / "summary.json").read_text("utf-8") == before
     changed.save(tmp_path / "report", force=True)
-    assert json.loads((tmp_path / "report" / "summary.json").read_text("utf-8"))["settings"] == {"seed": 9}
+    assert json.loads((tmp_path / "report" / "summary.json").read_text("utf-8"))["settings"]["seed"] == 9
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import cellflow_cli as cf
 from cellflow_cli.errors import ConfigError, DataError
-from tests.evaluation.conftest import MARKERS, SPEC, TEST, TRAIN
+from tests.evaluation.conftest import MARKERS, SPEC, TEST, TRAIN, score
 
 METRICS = ["energy", "r2-delta"]
 NAMES = pd.DataFrame(index=MARKERS)
@@ -33,8 +33,8 @@ def plain(rows):
 
 
 def values(predicted, truth, **settings) -> pd.Series:
-    table = cf.evaluate(predicted, truth, metrics=METRICS, **settings).table
-    return table.set_index(["sample", "treatment", "dose", "row", "metric"])["value"]
+    table = score(predicted, truth, metrics=METRICS, **settings).table
+    return table.set_index(["sample", "treatment", "dose", "predictor", "metric"])["value"]
 
 
 def all_of(adata, **columns) -> pd.DataFrame:
@@ -65,11 +65,11 @@ def test_a_model_stands_in_for_training_cells(truth, ours, plain):
 
 
 def test_without_training_the_rows_that_need_it_say_why(truth, plain):
-    scores = cf.evaluate(cf.adopt(plain, truth, SPEC), truth, metrics=["energy"])
-    by_row = scores.table.groupby("row")["value"].count()
+    scores = score(cf.adopt(plain, truth, SPEC), truth, metrics=["energy"])
+    by_row = scores.table.groupby("predictor")["value"].count()
     assert by_row["model"] == by_row["identity"] == by_row["floor"] == 6
     assert by_row["mean-shift"] == 0
-    reasons = set(scores.table.loc[scores.table["row"] == "mean-shift", "reason"])
+    reasons = set(scores.table.loc[scores.table["predictor"] == "mean-shift", "reason"])
     assert all("found none at all" in reason for reason in reasons)
     text = " ".join(scores.warnings)
     assert "No training cells were given" in text
@@ -146,9 +146,9 @@ def test_features_are_found_by_name_and_fewer_only_when_told(truth, plain):
 def test_controls_of_the_file_are_left_aside(truth, ours):
     both = anndata.AnnData(np.array(ours.X), obs=ours.obs[["patient", "treatment", "dose"]], var=NAMES)
     both.X[(both.obs["treatment"] == "DMSO").to_numpy()] += 100  # reconstructed, and badly
-    scores = cf.evaluate(cf.adopt(both, truth, SPEC), truth, metrics=["energy"], baselines=["identity"])
+    scores = score(cf.adopt(both, truth, SPEC), truth, metrics=["energy"], baselines=["identity"])
     assert "120 cells of the prediction are labelled control and left aside" in scores.warnings[0]
-    identity = scores.table[scores.table["row"] == "identity"]["value"]
+    identity = scores.table[scores.table["predictor"] == "identity"].value
     assert identity.max() < 10
 
 
@@ -196,11 +196,9 @@ def test_cell_types_of_the_file_are_kept(truth, plain):
         cf.adopt(plain, truth, spec)
     typed, measured = plain.copy(), truth.copy()
     typed.obs["kind"], measured.obs["kind"] = "a", "a"
-    scores = cf.evaluate(
-        cf.adopt(typed, measured, spec), measured, metrics=["energy"], baselines=["identity"]
-    )
+    scores = score(cf.adopt(typed, measured, spec), measured, metrics=["energy"], baselines=["identity"])
     assert set(scores.by_type.table["cell_type"]) == {"a"}
-    assert scores.by_type.table.query("row == 'model'")["value"].notna().all()
+    assert scores.by_type.table.query("predictor == 'model'")["value"].notna().all()
 
 
 def test_settings_that_are_no_settings():

@@ -38,8 +38,8 @@ def _energies(model: cf.Model, adata: object, method: str, population: str) -> d
     from cellflow_cli.prediction import predict
 
     predicted = predict(model, adata, cf.PredictionRequest(population=population))
-    rows = cf.evaluate(predicted, adata, metrics=["energy"]).summary()["rows"]
-    return {(method if row == "model" else row): entry["energy"]["mean"] for row, entry in rows.items()}
+    means = cf.evaluate(predicted, adata, cf.EvaluationConfig(metrics=("energy",))).summary().predictors
+    return {(method if name == "model" else name): entry["energy"].mean for name, entry in means.items()}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from cellflow_cli.prediction.context import training_controls
 from cellflow_cli.prediction.transport import prepare
 from cellflow_cli.statistics.ablation import AVERAGE, OTHER
 from cellflow_cli.types import Condition
+from tests.evaluation.conftest import score
 from tests.model.conftest import make_model, make_spec
 
 
@@ -104,20 +105,20 @@ def test_a_saved_model_keeps_them(trained, tmp_path):
 
 def test_scores_tell_whether_it_matters(trained, cohort):
     predicted = predict(trained, cohort, PredictionRequest())
-    scores = cf.evaluate(
+    scores = score(
         predicted,
         cohort,
         metrics=["energy"],
         baselines=["identity"],
-        further=ContextAblation(trained, PredictionFile.read(predicted)).predictions,
+        extra_predictions=ContextAblation(trained, PredictionFile.read(predicted)).predictions,
     )
-    found = scores.summary()["ablation"]
-    assert set(found["rows"]) == {OTHER, AVERAGE}
-    assert found["groups"].keys() == {"P4", "P5"}
-    assert scores.rows == ("model", "identity", "floor")
-    plain = cf.evaluate(predicted, cohort, metrics=["energy"], baselines=["identity"])
-    kept = scores.table[~scores.table["row"].isin([OTHER, AVERAGE])].reset_index(drop=True)
-    assert kept["value"].equals(plain.table["value"])
+    found = scores.summary().ablation
+    assert set(found.predictors) == {OTHER, AVERAGE}
+    assert found.groups.keys() == {"P4", "P5"}
+    assert scores.predictors == ("model", "identity", "floor")
+    plain = score(predicted, cohort, metrics=["energy"], baselines=["identity"])
+    kept = scores.table[~scores.table["predictor"].isin([OTHER, AVERAGE])].reset_index(drop=True)
+    assert kept.value.equals(plain.table["value"])
 
 
 def reasons(model, predicted, truth):

@@ -6,7 +6,6 @@ import anndata
 import numpy as np
 import pytest
 
-import cellflow_cli as cf
 from cellflow_cli.export._matched import matched
 from cellflow_cli.model import ContextAblation
 from cellflow_cli.prediction import (
@@ -16,6 +15,7 @@ from cellflow_cli.prediction import (
     predict,
     write_prediction,
 )
+from tests.evaluation.conftest import score
 from tests.model.conftest import make_model, make_spec, tiny_method
 
 
@@ -98,9 +98,9 @@ def test_other_commands_take_the_file(model, cohort, tmp_path, controls):
     write_prediction(planned, tmp_path / "p.h5ad", force=False)
     found = anndata.read_h5ad(tmp_path / "p.h5ad")
     assert predicted(found).obs["cell_type"].isna().all()
-    further = ContextAblation(model, PredictionFile.read(found)).predictions if controls else None
-    scores = cf.evaluate(found, cohort, metrics=["energy"], further=further)
-    rows = ["model", "identity", *(further or ())]
-    assert scores.table[scores.table["row"].isin(rows)]["value"].notna().all()
-    assert "starts from noise" in scores.summary()["cell_types"]["reason"]
+    extra = ContextAblation(model, PredictionFile.read(found)).predictions if controls else None
+    scores = score(found, cohort, metrics=["energy"], extra_predictions=extra)
+    rows = ["model", "identity", *(extra or ())]
+    assert scores.table[scores.table["predictor"].isin(rows)]["value"].notna().all()
+    assert "starts from noise" in scores.summary().cell_types.reason
     assert matched(found, cohort).n_obs == 2 * (1 + 2 * 3) * 24

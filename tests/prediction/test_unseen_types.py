@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-import cellflow_cli as cf
 from cellflow_cli.data.populations import control_table
 from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import DataError
 from cellflow_cli.model import ContextAblation
 from cellflow_cli.prediction import PredictionFile, PredictionRequest, plan_prediction, predict
 from cellflow_cli.statistics.ablation import AVERAGE, OTHER
+from tests.evaluation.conftest import score
 from tests.model.conftest import make_cohort, make_model, make_spec
 
 WARNING = (
@@ -69,12 +69,12 @@ def test_known_types_are_not_remarked(model, cohort):
 
 def test_another_population_can_be_context_all_the_same(model, rare):
     predicted = predict(model, rare, PredictionRequest())
-    further = ContextAblation(model, PredictionFile.read(predicted)).predictions
-    scores = cf.evaluate(predicted, rare, metrics=["energy"], further=further)
+    extra = ContextAblation(model, PredictionFile.read(predicted)).predictions
+    scores = score(predicted, rare, metrics=["energy"], extra_predictions=extra)
     assert WARNING in scores.warnings
     for row in ("model", OTHER, AVERAGE, "mean-shift-per-type"):
-        assert scores.table[scores.table["row"] == row]["value"].notna().all()
-    assert "mast" in scores.summary()["cell_types"]["types"]
+        assert scores.table[scores.table["predictor"] == row]["value"].notna().all()
+    assert "mast" in scores.summary().cell_types.types
 
 
 def test_missing_types_are_refused_before_anything_is_computed(model, rare):

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellflow_cli.evaluation import Scores
+from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.report._moves import marginal, moves
 from cellflow_cli.report.pictures import Picture, Pictures
 from cellflow_cli.report.split import split_of
+from cellflow_cli.statistics.summary import Settings
 
 MARKERS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7")
 
@@ -44,10 +45,10 @@ def make_scores(groups=8, treatments=("chemo", "drug"), missing=(), metrics=("en
                          0.0001 if row == "floor" else np.nan]
                     )  # fmt: skip
     table = pd.DataFrame(lines, columns=[*Scores.COLUMNS, "se"])
-    settings = {
-        "max_cells": 500, "all_cells": False, "floor_splits": 5, "seed": 0, "scaled": True, "features": "X",
-        "n_features": 7, "n_genes": 7, "prediction": {"model_id": "abc", "method": "mfm", "version": "0.1.0"},
-    }  # fmt: skip
+    settings = Settings(
+        max_cells=500, floor_splits=5, n_features=7, n_genes=7,
+        prediction={"model_id": "abc", "method": "mfm", "version": "0.1.0"},
+    )  # fmt: skip
     return Scores(table=table, metrics=tuple(metrics), baselines=tuple(baselines), settings=settings)
 
 

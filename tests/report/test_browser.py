@@ -18,7 +18,7 @@ def opened(browser, tmp_path_factory):
     scores = make_scores(groups=12, identity=0.6, mean_shift=0.1, ridge=-0.05, metrics=("energy", "w1"))
     table = scores.table
     table.loc[table["metric"] == "w1", "value"] += 1
-    ridge = (table["metric"] == "w1") & (table["group"] == "P0") & (table["row"] == "ridge")
+    ridge = (table["metric"] == "w1") & (table["group"] == "P0") & (table["predictor"] == "ridge")
     table.loc[ridge, "value"] = 1234.5  # to three digits 1230, which tables do not write
     path = tmp_path_factory.mktemp("page") / PAGE
     pictures = make_pictures(scores)

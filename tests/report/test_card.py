@@ -9,7 +9,7 @@ from tests.report.conftest import make_scores
 
 @pytest.mark.parametrize("name", Catalog("metrics").names())
 def test_no_card_is_empty(name):
-    (card,) = metric_cards(make_scores(metrics=(name,), mean_shift=0.1).summary(), Inputs())
+    (card,) = metric_cards(make_scores(metrics=(name,), mean_shift=0.1).summary().to_json(), Inputs())
     assert " = " in card.formula
     assert card.source
     assert f"--metrics {name}" in card.command
@@ -22,7 +22,7 @@ def test_commands_have_the_paths_and_the_heading_the_names():
 
 
 def test_the_card_tells_everything_that_limits_the_cells():
-    (cells,) = [text for name, text in settings_lines(make_scores().summary()) if name == "Cells"]
+    (cells,) = [text for name, text in settings_lines(make_scores().summary().to_json()) if name == "Cells"]
     assert cells == (
         "50 to 57 on either side of a comparison: half of the measured cells, at most 500, and no more than "
         "were predicted or are controls."

@@ -136,7 +136,7 @@ def test_every_number_has_its_card(page, scores):
 def test_definitions_of_others_have_tables_and_cards():
     names = ("energy", "cellot:mmd", "pertpy:mmd", "cellot:l2-means")
     scores = make_scores(groups=3, identity=0.6, mean_shift=0.1, metrics=names, missing=[("ridge", "energy")])
-    scores = replace(scores, settings={**scores.settings, "definitions": ["cellot", "pertpy"]})
+    scores = replace(scores, settings=replace(scores.settings, definitions=("cellot", "pertpy")))
     page = text_of(scores)
     ours, cellot, pertpy = re.findall(r'<h3 id="caption-(?:metrics|definitions-\d)">(.*?)</h3>', page)
     assert ours.startswith("Every metric")
@@ -177,7 +177,9 @@ def test_numbers_of_other_metrics_travel_with_the_page(page, scores):
     assert {len(entry) for line in numbers["w1"] for entry in line} == {2}  # the number and its text
     line = scores.table.query("group == 'P0' and treatment == 'chemo' and metric == 'w1'")
     first = [number for number, _ in numbers["w1"][0]]
-    np.testing.assert_allclose(first, [line.set_index("row")["value"][row] for row in scores.rows])
+    np.testing.assert_allclose(
+        first, [line.set_index("predictor")["value"][row] for row in scores.predictors]
+    )
 
 
 def test_without_pictures_there_is_no_plotting_library(scores):
@@ -197,13 +199,15 @@ def test_flows_are_drawn_if_given(scores):
 
 def test_without_flows_the_page_says_why(scores):
     assert "are not drawn: they need the model that made the prediction" in text_of(scores)
-    foreign = replace(scores, settings={**scores.settings, "prediction": {"method": "another tool"}})
+    foreign = replace(scores, settings=replace(scores.settings, prediction={"method": "another tool"}))
     assert "are not drawn: the prediction is of another tool" in text_of(foreign)
 
 
 def test_values_out_of_range_are_told_beside_the_alarm(scores):
-    lines = scores.table[scores.table["row"].isin(["model", "floor"]) & (scores.table["metric"] == "w1")]
-    shares = lines["row"].map({"model": 0.153, "floor": 0.0042})
+    lines = scores.table[
+        scores.table["predictor"].isin(["model", "floor"]) & (scores.table["metric"] == "w1")
+    ]
+    shares = lines["predictor"].map({"model": 0.153, "floor": 0.0042})
     outside = lines.assign(metric="out-of-range", value=shares)
     page = text_of(replace(scores, out_of_range=outside))
     section = re.search(r'<section id="collapse">(.*?)</section>', page, re.DOTALL)[1]
@@ -226,7 +230,7 @@ def test_the_floor_beside_a_comparison_is_that_of_its_populations():
     """Group P1 has no ridge: its floor of 100 is no part of the tiles, which compare model and ridge."""
     scores = make_scores(groups=2, ridge=0.1, metrics=("energy",))
     table = scores.table.copy()
-    row = table["row"]
+    row = table["predictor"]
     table.loc[(row == "floor") & (table["group"] == "P1"), "value"] = 100.0
     table.loc[(row == "ridge") & (table["group"] == "P1"), ["value", "reason"]] = [np.nan, "planted"]
     page = text_of(replace(scores, table=table))

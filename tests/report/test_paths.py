@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-import cellflow_cli as cf
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.prediction import PredictionRequest, predict
 from cellflow_cli.report._story import shown
 from cellflow_cli.report.page import files
 from cellflow_cli.report.paths import read_flows
 from cellflow_cli.report.pictures import read_pictures
+from tests.evaluation.conftest import score
 from tests.model.conftest import make_cohort, make_counts, make_model, make_spec, tiny_method
 
 
@@ -21,7 +21,7 @@ def trained(cells, method="mfm", **settings):
 def told(model, cells, n_cells=1000, **request):
     """Scores, pictures, flows and the prediction they are of."""
     predicted = predict(model, cells, PredictionRequest(**request))
-    scores = cf.evaluate(predicted, cells, metrics=["energy"], baselines=["identity"], audit=False)
+    scores = score(predicted, cells, metrics=["energy"], baselines=["identity"], audit=False)
     pictures = read_pictures(predicted, cells)
     flows = read_flows(scores, pictures, model, predicted, cells, n_cells=n_cells)
     return scores, pictures, flows, predicted

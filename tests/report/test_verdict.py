@@ -3,15 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cellflow_cli.evaluation import winners
 from cellflow_cli.report.split import split_of
 from cellflow_cli.report.verdict import judge
+from cellflow_cli.statistics.best import winners
 from tests.report.conftest import make_scores
 
 
 def verdict_of(scores, **known):
     split = replace(split_of(scores.table), train_groups=("T1", "T2"), group_key="patient", **known)
-    return judge(scores.summary(), split)
+    return judge(scores.summary().to_json(), split)
 
 
 def test_the_model_wins():
@@ -93,7 +93,7 @@ def test_below_six_groups_there_is_no_interval():
 def without(scores, row, where):
     """The scores, the values of one row gone where `where(line)` holds."""
     table = scores.table.copy()
-    gone = (table["row"] == row) & table.apply(where, axis=1)
+    gone = (table["predictor"] == row) & table.apply(where, axis=1)
     table.loc[gone, ["value", "reason"]] = [np.nan, "planted gap"]
     return replace(scores, table=table)
 
@@ -127,8 +127,10 @@ def test_both_numbers_are_means_over_the_same_populations():
 
 def test_groups_seen_in_training_are_in_no_mean():
     gaps = [-0.5, -0.5, 0.1, 0.1]
-    summary = replace(make_scores(groups=4, mean_shift=gaps), seen_in_training=("P0", "P1")).summary()
-    assert summary["rows"]["mean-shift"]["energy"]["n_groups"] == 2
+    summary = (
+        replace(make_scores(groups=4, mean_shift=gaps), seen_in_training=("P0", "P1")).summary().to_json()
+    )
+    assert summary["predictors"]["mean-shift"]["energy"]["n_groups"] == 2
     assert summary["better_than"]["mean-shift"]["energy"] == {"k": 2, "n": 2}
     assert list(summary["groups"]) == ["P2", "P3"]
     assert list(summary["seen_groups"]) == ["P0", "P1"]
@@ -168,7 +170,7 @@ def test_conditions_that_training_never_had_are_named():
 
 def test_without_training_facts_nothing_is_called_unseen():
     scores = make_scores(mean_shift=0.1)
-    text = judge(scores.summary(), split_of(scores.table)).text
+    text = judge(scores.summary().to_json(), split_of(scores.table)).text
     assert "Unseen" not in text
     assert "does not tell what the model was trained on" in text
 
@@ -201,7 +203,7 @@ def test_nothing_to_compare_is_no_verdict():
 def test_a_baseline_that_lacks_values_is_not_the_best():
     scores = make_scores(groups=7, ridge=-0.5, mean_shift=0.1)
     table = scores.table
-    table.loc[(table["row"] == "ridge") & (table["group"] != "P0"), "value"] = np.nan
+    table.loc[(table["predictor"] == "ridge") & (table["group"] != "P0"), "value"] = np.nan
     found = verdict_of(scores)
     assert found.baseline == "mean-shift"
     assert "Populations without a value of ridge are left out of that comparison." in found.text
@@ -216,7 +218,7 @@ def test_baselines_that_could_not_be_compared_are_named():
 def test_a_collapsed_prediction_raises_the_alarm():
     scores = make_scores(mean_shift=0.1, metrics=("energy", "variance-ratio"))
     table = scores.table
-    table.loc[(table["row"] == "model") & (table["metric"] == "variance-ratio"), "value"] = 0.2
+    table.loc[(table["predictor"] == "model") & (table["metric"] == "variance-ratio"), "value"] = 0.2
     text = verdict_of(scores).text
     assert "Collapse alarm: predicted cells have 0.2 times the variance of measured ones" in text
 
@@ -230,5 +232,7 @@ def test_the_way_to_the_floor(share, text):
 def test_no_effect_is_said():
     scores = make_scores(identity=0.0, mean_shift=0.1)
     table = scores.table
-    table.loc[table["row"] == "floor", "value"] = table.loc[table["row"] == "identity", "value"].to_numpy()
+    table.loc[table["predictor"] == "floor", "value"] = table.loc[
+        table["predictor"] == "identity", "value"
+    ].to_numpy()
     assert "Doing nothing scores like other measured cells of the population: null" in verdict_of(scores).text

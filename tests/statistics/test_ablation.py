@@ -37,24 +37,24 @@ def lines(own, other, average=0.5, metric="energy", reason=""):
 )
 def test_matters(best, own, other, matters):
     found = ablation(lines(own, other), {"energy": best})
-    assert found["rows"][OTHER]["energy"]["matters"] == matters
-    assert found["groups"]["G0"][OTHER]["energy"] == other[0]
-    assert found["rows"][OTHER]["energy"]["n"] == len(own)
+    assert found.predictors[OTHER]["energy"].matters == matters
+    assert found.groups["G0"][OTHER]["energy"] == other[0]
+    assert found.predictors[OTHER]["energy"].better.n == len(own)
 
 
 def test_why_it_is_not_known():
     table = lines([0.1, 0.2], [np.nan] * 2, np.nan, reason="`fm` is told no population")
-    assert ablation(table, {"energy": "low"}) == {"reason": "`fm` is told no population"}
-    alone = Lines(table.table[table.table["row"] == "model"].reset_index(drop=True))
-    assert "--model MODEL" in ablation(alone, {"energy": "low"})["reason"]
+    assert ablation(table, {"energy": "low"}).to_json() == {"reason": "`fm` is told no population"}
+    alone = Lines(table.table[table.table["predictor"] == "model"].reset_index(drop=True))
+    assert "--model MODEL" in ablation(alone, {"energy": "low"}).reason
 
 
 def test_the_page_says_whether_it_matters():
     from cellflow_cli.report.ablation_table import ablation_part
 
     summary = {
-        "ablation": ablation(lines([0.1, 0.2], [0.3, 0.4]), {"energy": "low"}),
-        "rows": {"model": {"energy": {"mean": 0.15}}},
+        "ablation": ablation(lines([0.1, 0.2], [0.3, 0.4]), {"energy": "low"}).to_json(),
+        "predictors": {"model": {"energy": {"mean": 0.15}}},
         "metrics": {"energy": {"best": "low"}},
     }
     part = ablation_part(summary, "energy")

@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from cellflow_cli.data.schema import DataSpec
-from cellflow_cli.evaluation.evaluate import score
-from tests.evaluation.conftest import SPEC, make_truth
+from tests.evaluation.conftest import SPEC, make_truth, score
 
 TYPED = DataSpec(
     treatment_key="treatment", control="DMSO", sample_key="patient", dose_key="dose", cell_type_key="kind"
@@ -37,18 +36,18 @@ def test_a_model_that_is_right_for_one_type_alone_is_told_apart(typed, predict):
         predict(typed, spec=TYPED, moved=right_for_up, conditions=(("drug", 1.0),)), typed,
         metrics=["energy", "w1"], baselines=["identity", "mean-shift"],
     )  # fmt: skip
-    summary = found.summary()["cell_types"]["types"]
+    summary = found.summary().cell_types.types
     assert list(summary) == ["down", "rare", "up"]
-    energy = {name: part["rows"]["model"]["energy"]["mean"] for name, part in summary.items()}
+    energy = {name: part.predictors["model"]["energy"].mean for name, part in summary.items()}
     assert energy["up"] < 0.2 < 1 < energy["down"]
-    assert summary["up"]["n_cells"] == {"min": 45, "max": 45}  # half of the measured cells of the type
-    assert summary["rare"]["rows"]["model"]["energy"]["mean"] is None
-    reason = summary["rare"]["rows"]["model"]["energy"]["reason"]
+    assert summary["up"].n_cells == (45, 45)  # half of the measured cells of the type
+    assert summary["rare"].predictors["model"]["energy"].mean is None
+    reason = summary["rare"].predictors["model"]["energy"].reason
     assert reason == (
         "fewer than 10 cells of the type a side: half of 10 measured, 10 predicted, 10 control cells"
     )
     assert set(found.by_type.table["metric"]) == {"energy"}  # no exact transport by type
-    assert set(found.by_type.table["row"]) == {"model", "identity", "mean-shift", "floor"}
+    assert set(found.by_type.table["predictor"]) == {"model", "identity", "mean-shift", "floor"}
 
 
 def test_each_row_of_a_type_is_made_of_cells_of_that_type(typed, predict):
@@ -71,12 +70,12 @@ def test_types_leave_all_other_numbers_alone(typed, predict):
         score(predict(typed, spec=TYPED), typed, metrics=["energy"], cell_types=on) for on in (True, False)
     )
     pd.testing.assert_frame_equal(with_.table, without.table)
-    assert without.summary()["cell_types"] == {"reason": "cell types were not asked for"}
+    assert without.summary().cell_types.to_json() == {"reason": "cell types were not asked for"}
 
 
 def test_why_there_are_no_types(typed, predict):
     def reason(prediction, truth):
-        return score(prediction, truth, metrics=["energy"], baselines=[]).summary()["cell_types"]["reason"]
+        return score(prediction, truth, metrics=["energy"], baselines=[]).summary().cell_types.reason
 
     assert "no cell types were named" in reason(predict(typed, spec=SPEC), typed)
     plain = typed.copy()
@@ -95,6 +94,6 @@ def test_files(typed, predict, tmp_path):
     assert {path.name for path in (tmp_path / "report").iterdir()} == set(found.files)
     table = pd.read_csv(tmp_path / "report" / "scores_by_type.csv")
     assert list(table.columns) == ["cell_type", *found.table.columns]
-    assert not table.duplicated(["cell_type", "sample", "treatment", "dose", "row", "metric"]).any()
+    assert not table.duplicated(["cell_type", "sample", "treatment", "dose", "predictor", "metric"]).any()
     json.loads((tmp_path / "report" / "summary.json").read_text("utf-8"))
     found.save(tmp_path / "report", force=True)

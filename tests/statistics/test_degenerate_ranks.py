@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.evaluation.evaluate import score
-from cellflow_cli.statistics.degenerate_ranks import audit, remark
+from cellflow_cli.statistics.degenerate_ranks import degenerate_ranks, remark
 from cellflow_cli.statistics.lines import Lines
-from tests.evaluation.conftest import make_truth
+from tests.evaluation.conftest import make_truth, score
 from tests.evaluation.test_evaluate_command import files, run  # noqa: F401
 
 NAMES = Catalog("degenerate").names()
@@ -21,7 +20,7 @@ def lines(metric="energy", **rows):
         for row, values in rows.items()
         for i, value in enumerate(np.broadcast_to(values, 2))
     ]
-    columns = ["sample", "group", "treatment", "dose", "row", "metric", "value", "reason", "n"]
+    columns = ["sample", "group", "treatment", "dose", "predictor", "metric", "value", "reason", "n"]
     return Lines(pd.DataFrame(found, columns=columns))
 
 
@@ -44,23 +43,25 @@ def test_first_is_no_worse_than_measured_cells_and_than_the_model(
     best, model, undamaged, damaged, is_first, beats_model
 ):
     table = lines(model=model, audit_undamaged=undamaged, audit_x=damaged, identity=0.0, floor=0.0)
-    found = audit(table, {"energy": best})
-    entry = found["predictors"]["x"]["energy"]
-    assert (entry["is_first"], entry["beats_model"]) == (is_first, beats_model)
-    assert entry["as_measured"] == (is_first or model == 0.01)
-    assert found["flagged"] == ({"energy": ["x"]} if is_first else {})
+    found = degenerate_ranks(table, {"energy": best})
+    entry = found.predictors["x"]["energy"]
+    assert (entry.is_first, entry.beats_model) == (is_first, beats_model)
+    assert entry.as_measured == (is_first or model == 0.01)
+    assert found.flagged == ({"energy": ("x",)} if is_first else {})
 
 
 def test_only_conditions_with_all_three_values_count():
     nan = np.nan
-    found = audit(
+    found = degenerate_ranks(
         lines(model=[0.3, nan], audit_undamaged=0.1, audit_x=[0.05, 9], audit_y=[nan, 0.1]), {"energy": "low"}
     )
-    assert found["predictors"]["x"]["energy"]["value"] == 0.05
-    lacking = found["predictors"]["y"]["energy"]
-    assert lacking["is_first"] is None
-    assert lacking["reason"] == "broke"
-    assert audit(lines(model=1), {"energy": "low"}) == {"reason": "no degenerate predictors were scored"}
+    assert found.predictors["x"]["energy"].value == 0.05
+    lacking = found.predictors["y"]["energy"]
+    assert lacking.is_first is None
+    assert lacking.reason == "broke"
+    assert degenerate_ranks(lines(model=1), {"energy": "low"}).to_json() == {
+        "reason": "no degenerate predictors were scored"
+    }
 
 
 def test_what_each_metric_does_not_see(predict):
@@ -72,17 +73,17 @@ def test_what_each_metric_does_not_see(predict):
 
     metrics = ["energy", "w1", "w2", "mmd-median", "r2-mean", "r2-delta", "variance-ratio"]
     found = score(predict(truth, moved=moved), truth, metrics=metrics, baselines=["identity"])
-    summary = found.summary()["audit"]
-    assert summary["flagged"].keys() == {"r2-mean", "r2-delta", "variance-ratio"}
-    assert {"all-at-mean", "shuffled-features"} <= set(summary["flagged"]["r2-mean"])
-    assert {"all-at-mean", "shuffled-features", "doubled-effect"} == set(summary["flagged"]["r2-delta"])
-    assert {"doubled-effect", "shuffled-features"} == set(summary["flagged"]["variance-ratio"])
-    copied = found.table[found.table["row"] == "audit:copied-controls"]["value"].to_numpy()
-    identity = found.table[found.table["row"] == "identity"]["value"].to_numpy()
+    summary = found.summary().audit
+    assert summary.flagged.keys() == {"r2-mean", "r2-delta", "variance-ratio"}
+    assert {"all-at-mean", "shuffled-features"} <= set(summary.flagged["r2-mean"])
+    assert {"all-at-mean", "shuffled-features", "doubled-effect"} == set(summary.flagged["r2-delta"])
+    assert {"doubled-effect", "shuffled-features"} == set(summary.flagged["variance-ratio"])
+    copied = found.table[found.table["predictor"] == "audit:copied-controls"].value.to_numpy()
+    identity = found.table[found.table["predictor"] == "identity"].value.to_numpy()
     np.testing.assert_array_equal(copied, identity)
     text = remark(summary)
     assert "every cell at the mean of the measured cells (r2-mean, r2-delta)" in text
-    assert found.rows == ("model", "identity", "floor")
+    assert found.predictors == ("model", "identity", "floor")
 
 
 def test_the_audit_leaves_all_other_numbers_alone_and_needs_cells(truth, predict):
@@ -90,20 +91,20 @@ def test_the_audit_leaves_all_other_numbers_alone_and_needs_cells(truth, predict
         score(predict(truth), truth, metrics=["energy", "r2-mean"], baselines=["identity"], audit=on)
         for on in (True, False)
     )
-    kept = with_.table[~with_.table["row"].str.startswith("audit:")].reset_index(drop=True)
+    kept = with_.table[~with_.table["predictor"].str.startswith("audit:")].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, without.table)
-    assert without.summary()["audit"] == {"reason": "no degenerate predictors were scored"}
-    whole = score(predict(truth), truth, metrics=["energy"], all_cells=True).summary()["audit"]
-    assert "none are left" in whole["predictors"]["all-at-mean"]["energy"]["reason"]
-    assert whole["flagged"] == {}
+    assert without.summary().audit.to_json() == {"reason": "no degenerate predictors were scored"}
+    whole = score(predict(truth), truth, metrics=["energy"], all_cells=True).summary().audit
+    assert "none are left" in whole.predictors["all-at-mean"]["energy"].reason
+    assert whole.flagged == {}
     bare = truth[truth.obs["treatment"] != "DMSO"].copy()
-    none = score(predict(truth, controls=False), bare, metrics=["energy"]).summary()["audit"]
-    assert "no control cells" in none["predictors"]["doubled-effect"]["energy"]["reason"]
+    none = score(predict(truth, controls=False), bare, metrics=["energy"]).summary().audit
+    assert "no control cells" in none.predictors["doubled-effect"]["energy"].reason
 
 
 def test_undamaged_cells_are_the_first_split_of_the_floor(truth, predict):
     table = score(predict(truth), truth, metrics=["energy"], baselines=[], floor_splits=1).table
-    by_row = table.groupby("row")["value"].apply(list)
+    by_row = table.groupby("predictor")["value"].apply(list)
     assert by_row["audit:undamaged"] == by_row["floor"]
 
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from cellflow_cli.errors import ConfigError, MetricError
-from cellflow_cli.evaluation import Scores
-from cellflow_cli.statistics.gate import check_names, gate
+from cellflow_cli.evaluation.result import Scores
+from cellflow_cli.statistics.gate import check_names
+from cellflow_cli.statistics.gate import gate as gate_of
 from tests.evaluation.test_evaluate_command import QUICK, run
 
 
@@ -21,6 +22,10 @@ def scores(model, ridge, metric="energy", reasons=("", "")):
         for i, value in enumerate(values)
     ]
     return Scores(table=pd.DataFrame(lines, columns=Scores.COLUMNS), metrics=(metric,), baselines=("ridge",))
+
+
+def gate(scores, baseline, metric="energy"):
+    return gate_of(scores.table, baseline, metric, seen_in_training=scores.seen_in_training)
 
 
 def test_means_over_groups_decide_not_means_over_populations():

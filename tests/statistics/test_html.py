@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cellflow_cli.evaluation.evaluate import score
+from tests.evaluation.conftest import score
 from tests.report.conftest import make_scores
 
 
