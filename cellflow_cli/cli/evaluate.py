@@ -15,15 +15,16 @@ from cellflow_cli.cli._fields import COMPUTE, INPUT, OUTPUT, OptionsOf
 from cellflow_cli.cli._gate import Bar
 from cellflow_cli.cli._score_tables import show
 from cellflow_cli.errors import ConfigError, MetricError, listed
-from cellflow_cli.evaluation.config import EvaluationConfig
+from cellflow_cli.evaluation.config import LIBRARY_ONLY, EvaluationConfig
+from cellflow_cli.flags import to_flags
 
 if TYPE_CHECKING:
     import anndata
 
     from cellflow_cli.evaluation.result import Scores
     from cellflow_cli.model import Model
+    from cellflow_cli.report.card import Inputs
 
-_LIBRARY_ONLY = ("baselines", "cell_types")  # fields of EvaluationConfig without an option
 
 Predicted = Annotated[
     Path, typer.Argument(metavar="PRED", help="Prediction of `cellflow predict`, or of another tool.")
@@ -74,7 +75,7 @@ def evaluate(
     predicted: Predicted,
     truth: Truth,
     output: Output,
-    config: Annotated[EvaluationConfig, OptionsOf(EvaluationConfig, without=_LIBRARY_ONLY, panel=COMPUTE)],
+    config: Annotated[EvaluationConfig, OptionsOf(EvaluationConfig, without=LIBRARY_ONLY, panel=COMPUTE)],
     bar: Annotated[Bar, OptionsOf(Bar, panel=COMPUTE)],
     extras: Annotated[Extras, OptionsOf(Extras)],
     columns: other.Columns,
@@ -108,9 +109,8 @@ def evaluate(
     figures: dict[str, bytes] = {}
     if extras.page:
         console.say("Drawing the page")
-        model = None if extras.model is None else str(extras.model)
-        inputs = Inputs(predicted=str(predicted), truth=str(truth), model=model, options=external.words)
-        figures = _page(scores, cells, inputs)
+        options = (*to_flags(extras, without=("page",)), *external.words)
+        figures = _page(scores, cells, Inputs(predicted=str(predicted), truth=str(truth), options=options))
     scores.save(output, force, figures, FILES)
     summary = scores.summary()
     show(scores, summary, output)
@@ -124,12 +124,7 @@ def evaluate(
 
 
 def _read(
-    predicted: Path,
-    truth: Path,
-    external: other.External,
-    extras: Extras,
-    seed: int,
-    device: str,
+    predicted: Path, truth: Path, external: other.External, extras: Extras, seed: int, device: str
 ) -> _Cells:
     """Prediction, measured cells and model.
 
@@ -173,7 +168,7 @@ def _scores(cells: _Cells, config: EvaluationConfig, ablation: bool | None, devi
         )
 
 
-def _page(scores: "Scores", cells: _Cells, inputs: Any) -> dict[str, bytes]:
+def _page(scores: "Scores", cells: _Cells, inputs: "Inputs") -> dict[str, bytes]:
     """The page and its figures."""
     from cellflow_cli.report.page import files
     from cellflow_cli.report.paths import Flows, read_flows

@@ -54,12 +54,12 @@ def export(
     from cellflow_cli.data.read import read
     from cellflow_cli.export._matched import POPULATION, ROLE, matched
     from cellflow_cli.files import check_writable, replaced_folder
-    from cellflow_cli.prediction.provenance import read_provenance
+    from cellflow_cli.prediction import PredictionFile
 
     target = Catalog("export").load(tool)
     check_writable(output, force=force, holds=target.names)
     prediction = read([predicted])
-    measured = read([truth], features=read_provenance(prediction).spec.features)
+    measured = read([truth], features=PredictionFile.read(prediction).spec.features)
     cells = matched(prediction, measured, max_cells=max_cells, seed=seed)
     files = target.files(cells)
     with replaced_folder(output, force=force, holds=target.names) as temporary:

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from cellflow_cli.errors import ConfigError
 
+LIBRARY_ONLY = ("baselines", "cell_types")
+"""Settings that `cellflow evaluate` has no option for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:

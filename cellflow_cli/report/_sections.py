@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from cellflow_cli.catalog import Catalog
 from cellflow_cli.report import score_tables, tables
 from cellflow_cli.report._payload import payload
 from cellflow_cli.report._rivals import best_first
@@ -134,8 +133,8 @@ def cards(story: Story) -> dict[str, Any]:
     """Metric card."""
     return {
         "settings": settings_lines(story.summary),
-        "cards": metric_cards(story.summary, story.inputs),
-        "command": command(story.summary["settings"], story.inputs, _chosen(story)),
+        "cards": metric_cards(story.summary, story.scores.config, story.inputs),
+        "command": command(story.scores.config, story.inputs),
         "example": _example(story),
     }
 
@@ -232,12 +231,6 @@ def _alarm(story: Story) -> Alarm:
     text = f"{found[0].upper()}{found[1:]}. {clipped}".strip()
     title = "Alarm." if collapse["alarm"] else "No alarm."
     return Alarm("on" if collapse["alarm"] else "off", title, text, beyond, table, outside)
-
-
-def _chosen(story: Story) -> tuple[str, ...]:
-    """The metrics in the order of the table; none if those are all that there are."""
-    found = tuple(dict.fromkeys(story.scores.table["metric"]))
-    return () if set(found) >= set(Catalog("metrics").names()) else found
 
 
 def _example(story: Story) -> str:

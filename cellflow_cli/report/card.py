@@ -3,11 +3,13 @@
 import inspect
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cellflow_cli.evaluation.config import LIBRARY_ONLY, EvaluationConfig
+from cellflow_cli.flags import to_flags
 from cellflow_cli.published_metrics import find
 from cellflow_cli.report._text import counted
 from cellflow_cli.report.audit_table import audit_line
@@ -22,13 +24,12 @@ class Inputs:
 
     Attributes:
         predicted, truth: Files as they were typed.
-        model: Model folder as it was typed, if one was given.
-        options: What was told of a prediction of another tool.
+        options: What was typed besides settings of the evaluation: the model, and what is known of a
+            prediction of another tool.
     """
 
     predicted: str = "PRED"
     truth: str = "TRUTH"
-    model: str | None = None
     options: tuple[str, ...] = ()
 
     @property
@@ -63,42 +64,30 @@ class MetricCard:
     command: str
 
 
-def metric_cards(summary: Mapping[str, Any], inputs: Inputs) -> tuple[MetricCard, ...]:
-    """A card for each metric of the scores."""
-    return tuple(_card(name, entry, summary, inputs) for name, entry in summary["metrics"].items())
-
-
-def command(
-    settings: Mapping[str, Any], inputs: Inputs, metrics: Sequence[str] = (), output: str = "report"
-) -> str:
-    """The command that computes the scores again, or some metrics of them.
+def metric_cards(
+    summary: Mapping[str, Any], config: EvaluationConfig, inputs: Inputs
+) -> tuple[MetricCard, ...]:
+    """A card for each metric of the scores.
 
     Args:
-        settings: As `Scores.settings`.
+        summary: As `Summary.to_json`.
+        config: As `Scores.config`.
+        inputs: What the commands name.
+    """
+    return tuple(_card(name, summary, config, inputs) for name in summary["metrics"])
+
+
+def command(config: EvaluationConfig, inputs: Inputs, output: str = "report") -> str:
+    """The command that computes the scores again.
+
+    Args:
+        config: As `Scores.config`.
         inputs: What to name.
-        metrics: Names of metrics; none for all.
         output: Folder to write.
     """
-    words = ["cellflow", "evaluate", inputs.predicted, inputs.truth]
-    if inputs.model is not None:
-        words += ["--model", inputs.model]
-    words += inputs.options
-    if metrics:
-        words += ["--metrics", ",".join(metrics)]
-    elif settings.get("definitions"):
-        words += ["--definitions", ",".join(settings["definitions"])]
-    if "scaled" in settings:
-        words.append("--scale" if settings["scaled"] else "--no-scale")
-    if settings.get("all_cells"):
-        words.append("--all-cells")
-    if inputs.model is not None and settings.get("ablation") is False:
-        words.append("--no-ablation")
-    if settings.get("audit") is False:
-        words.append("--no-audit")
-    for name in ("max_cells", "floor_splits", "seed"):
-        if settings.get(name) or name == "seed" and name in settings:
-            words += [f"--{name.replace('_', '-')}", str(settings[name])]
-    return shlex.join([*words, "-o", output])
+    files = ("cellflow", "evaluate", inputs.predicted, inputs.truth)
+    settings = to_flags(config, without=LIBRARY_ONLY)
+    return shlex.join([*files, *inputs.options, *settings, "-o", output])
 
 
 def settings_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -134,18 +123,19 @@ def _floor(settings: Mapping[str, Any], splits: int) -> str:
     return f"Mean over {sides}{rest}."
 
 
-def _card(name: str, entry: Mapping[str, Any], summary: Mapping[str, Any], inputs: Inputs) -> MetricCard:
-    settings = summary["settings"]
+def _card(name: str, summary: Mapping[str, Any], config: EvaluationConfig, inputs: Inputs) -> MetricCard:
+    entry = summary["metrics"][name]
     formula, remarks, source = _documented(name)
     space = _SPACES.get(entry["space"], entry["space"])
     if entry["origin"]:
         space, source = f"{space.removesuffix(', unscaled')}, unscaled", f"{entry['origin']}. {source}"
     elif entry["space"] == "flow":
-        space += ", divided by their training spread" if settings.get("scaled") else ", unscaled"
+        space += ", divided by their training spread" if summary["settings"].get("scaled") else ", unscaled"
+    alone = replace(config, metrics=(name,), definitions=())
     return MetricCard(
         name=name, definition=entry["definition"], formula=formula, remarks=remarks, source=source,
         best=_BEST[entry["best"]], space=space, audit=audit_line(summary["audit"], name),
-        command=command(settings, inputs, [name], f"report-{name.replace(':', '-')}"),
+        command=command(alone, inputs, f"report-{name.replace(':', '-')}"),
     )  # fmt: skip
 
 

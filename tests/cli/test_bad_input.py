@@ -269,7 +269,7 @@ def test_predictions_are_not_taken_for_measured_cells(
     predicted = tmp_path / "p.h5ad"
     done = CliRunner().invoke(app, ["predict", str(model_folder), str(cohort_file), "-o", str(predicted)])
     assert done.exit_code == 0, done.output
-    refused(tmp_path, 3, *train(tmp_path, predicted), says=("`cellflow predict` made",))
+    refused(tmp_path, 3, *train(tmp_path, predicted), says=("predicted by `cellflow predict`",))
     refused(tmp_path, 3, "evaluate", predicted, predicted, "-o", tmp_path / "r", says=("measured cells",))
 
 

@@ -13,7 +13,7 @@ from cellflow_cli.cli._fields import OptionsOf
 from cellflow_cli.cli.app import app
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError
-from cellflow_cli.evaluation.config import EvaluationConfig
+from cellflow_cli.evaluation.config import LIBRARY_ONLY, EvaluationConfig
 from cellflow_cli.external.external_format import Conventions as ExternalFormat
 from cellflow_cli.flags import flags_of, to_flags
 from cellflow_cli.prediction.request import PredictionRequest
@@ -28,7 +28,7 @@ TAKEN = [
     ("compare", DataSpec, ("holdout",)),
     ("evaluate", DataSpec, _NOT_IN_EVALUATE),
     ("evaluate", ExternalFormat, ()),
-    ("evaluate", EvaluationConfig, ("baselines", "cell_types")),
+    ("evaluate", EvaluationConfig, LIBRARY_ONLY),
     ("compare", EvaluationConfig, ("definitions", "floor_splits", "audit", "cell_types", "seed")),
 ]
 

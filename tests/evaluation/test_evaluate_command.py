@@ -196,7 +196,7 @@ def test_the_page_names_the_options_that_make_it_again(foreign):
     ("pred", "options", "code", "text"),
     [
         ("foreign.h5ad", (), 3, "`--treatment-key`, `--control` and `--sample-key`"),
-        ("foreign.h5ad", KEYS[:4], 2, "found no `--sample-key`"),
+        ("foreign.h5ad", KEYS[:4], 2, "Missing `--sample-key`"),
         ("foreign.h5ad", (*KEYS, "--holdout", "patient=P4"), 2, "Expected `--training` with `--holdout`"),
         ("foreign.h5ad", (*KEYS, "--predicted-obs", "drug"), 2, "`--predicted-obs NAME=VALUE`"),
         ("foreign.h5ad", (*KEYS, "--training", "absent.h5ad"), 3, "absent.h5ad"),

@@ -9,6 +9,7 @@ import torch
 
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import ConfigError
+from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.metrics import Comparison, MetricValue
 from cellflow_cli.published_metrics import described, find, metrics_of, origin_of, project_of
 from cellflow_cli.report.card import Inputs, metric_cards
@@ -58,7 +59,7 @@ def test_formula_source_and_difference_reach_the_card(name):
     }
     assert 10 < len(entry["definition"]) <= 110
     summary = {"settings": {"scaled": True}, "metrics": {name: entry}, "audit": {"reason": "not asked for"}}
-    card = metric_cards(summary, Inputs())[0]
+    card = metric_cards(summary, EvaluationConfig(), Inputs())[0]
     assert " = " in card.formula
     assert card.source.startswith(entry["origin"])
     assert "Ours: " in card.source

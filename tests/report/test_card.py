@@ -3,22 +3,27 @@
 import pytest
 
 from cellflow_cli.catalog import Catalog
+from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.report.card import Inputs, command, metric_cards, settings_lines
 from tests.report.conftest import make_scores
 
 
 @pytest.mark.parametrize("name", Catalog("metrics").names())
 def test_no_card_is_empty(name):
-    (card,) = metric_cards(make_scores(metrics=(name,), mean_shift=0.1).summary().to_json(), Inputs())
+    scores = make_scores(metrics=(name,), mean_shift=0.1)
+    (card,) = metric_cards(scores.summary().to_json(), scores.config, Inputs())
     assert " = " in card.formula
     assert card.source
     assert f"--metrics {name}" in card.command
 
 
 def test_commands_have_the_paths_and_the_heading_the_names():
-    inputs = Inputs(predicted="runs/p.h5ad", truth="../data/t.h5ad", model="runs/model")
+    inputs = Inputs(predicted="runs/p.h5ad", truth="../data/t.h5ad", options=("--model", "runs/model"))
     assert inputs.title == "p.h5ad against t.h5ad"
-    assert command({}, inputs).startswith("cellflow evaluate runs/p.h5ad ../data/t.h5ad --model runs/model")
+    config = EvaluationConfig(metrics=("w1", "w2"), all_cells=True, cell_types=False)
+    assert command(config, inputs, "again") == (
+        "cellflow evaluate runs/p.h5ad ../data/t.h5ad --model runs/model --metrics w1,w2 --all-cells -o again"
+    )
 
 
 def test_the_card_tells_everything_that_limits_the_cells():
