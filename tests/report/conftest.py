@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.report._moves import marginal, moves
 from cellflow_cli.report.pictures import Picture, Pictures
@@ -49,7 +50,10 @@ def make_scores(groups=8, treatments=("chemo", "drug"), missing=(), metrics=("en
         max_cells=500, floor_splits=5, n_features=7, n_genes=7,
         prediction={"model_id": "abc", "method": "mfm", "version": "0.1.0"},
     )  # fmt: skip
-    return Scores(table=table, metrics=tuple(metrics), baselines=tuple(baselines), settings=settings)
+    config = EvaluationConfig(metrics=tuple(metrics), max_cells=500)
+    return Scores(
+        table=table, metrics=tuple(metrics), baselines=tuple(baselines), config=config, settings=settings
+    )
 
 
 def make_pictures(scores, n=40):
