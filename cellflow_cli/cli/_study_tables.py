@@ -92,6 +92,30 @@ def _check_names(table: "pd.DataFrame", file: Path, study: "Study") -> None:
         )
 
 
+def publish(
+    study: "Study",
+    failures: list[dict[str, Any]],
+    *,
+    against: str,
+    reference: "pd.DataFrame | None",
+    as_json: bool,
+) -> None:
+    """Write and show the results of the finished jobs.
+
+    Args:
+        study: Some of its jobs are done.
+        failures: Jobs that failed, as the JSON shows them.
+        against: Predictor that the paired differences are against.
+        reference: Published scores to show beside.
+        as_json: Print the summary.
+    """
+    results = write(study, against, failures)
+    show(results, study, reference)
+    if as_json:
+        console.emit_json(results.summary)
+    draw(study)
+
+
 class Results(NamedTuple):
     """All tables of the finished jobs; the summary has them as plain values.
 

@@ -1,8 +1,8 @@
 """`cellflow compare`: methods side by side on the user's own data, over seeds and held-out groups."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,12 +14,13 @@ from cellflow_cli.cli import _study_tables as tables
 from cellflow_cli.cli import console
 from cellflow_cli.cli._command import command
 from cellflow_cli.cli._fields import COMPUTE, MODEL, OUTPUT, OptionsOf
+from cellflow_cli.cli._study_run import run_jobs
 from cellflow_cli.data.schema import DataSpec
-from cellflow_cli.errors import CellflowError, ConfigError, listed, nearest
+from cellflow_cli.errors import ConfigError, listed, nearest
 from cellflow_cli.evaluation.config import EvaluationConfig
 
 if TYPE_CHECKING:
-    from cellflow_cli.study import Fold, Study, StudyJob, Variant
+    from cellflow_cli.study import Fold, Variant
 
 _METHODS = ("mfm", "fm")
 _SCORING = EvaluationConfig(metrics=("energy", "w2", "mmd-median", "r2-delta"), audit=False, cell_types=False)
@@ -147,7 +148,8 @@ def compare(
     plan.show(study)
     if not dry_run:
         reference = None if design.reference is None else tables.read_reference(design.reference, study)
-        _run(study, jobs or _workers(device), _Results(study, against, reference, as_json))
+        publish = partial(tables.publish, study, against=against, reference=reference, as_json=as_json)
+        run_jobs(study, jobs or _workers(device), publish)
     elif as_json:
         console.emit_json(plan.as_json(study))
 
@@ -236,75 +238,3 @@ def _workers(device: str) -> int:
     from cellflow_cli.study import cores
 
     return cores() if resolve(device).type == "cpu" else 1
-
-
-@dataclass(frozen=True)
-class _Results:
-    """Where the results go: files of the study, the screen, JSON.
-
-    Attributes:
-        study: Some of its jobs are done.
-        against: Predictor that the paired differences are against.
-        reference: Published scores, or None.
-        as_json: Print the summary.
-    """
-
-    study: "Study"
-    against: str
-    reference: Any
-    as_json: bool
-
-    def publish(self, failures: list[dict[str, Any]]) -> None:
-        """Write and show the tables of the finished jobs."""
-        results = tables.write(self.study, self.against, failures)
-        tables.show(results, self.study, self.reference)
-        if self.as_json:
-            console.emit_json(results.summary)
-        tables.draw(self.study)
-
-
-def _run(study: "Study", workers: int, results: _Results) -> None:
-    """Do the jobs that are not done; the results of the finished ones are published where others fail."""
-    from cellflow_cli.study import run
-
-    n_pending = len(study.pending())
-    if n_pending:
-        console.say(f"Training {n_pending}, {min(workers, n_pending)} at a time")
-    progress = _Progress(n_pending)
-    try:
-        run(study, workers, progress.done, progress.failed)
-    except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(
-            f"Interrupted. Finished trainings are kept in `{study.folder}`; the same command resumes there."
-        ) from interrupt
-    except CellflowError:
-        if progress.failures and not study.costs().empty:
-            results.publish(progress.failures)
-        raise
-    results.publish([])
-
-
-class _Progress:
-    """A line for each job, with the time left; the failures are kept."""
-
-    def __init__(self, n_pending: int) -> None:
-        self.failures: list[dict[str, Any]] = []
-        self._started, self._n_pending, self._n_ended = time.monotonic(), n_pending, 0
-
-    def done(self, done: int, total: int, job: "StudyJob", facts: dict[str, Any]) -> None:
-        self._n_ended += 1
-        spent, seconds = time.monotonic() - self._started, facts["seconds"]
-        left = max(0.0, spent / self._n_ended * (self._n_pending - self._n_ended))
-        console.say(
-            f"{done}/{total} {job.title}: trained in {seconds['train']:.0f} s, predicted in "
-            f"{seconds['predict']:.0f} s, scored in {seconds['score']:.0f} s; about "
-            f"{console.duration(left)} left"
-        )
-
-    def failed(self, job: "StudyJob", error: CellflowError) -> None:
-        self._n_ended += 1
-        console.say(f"{job.title} failed: {error}", style="yellow")
-        self.failures.append(
-            {"job": job.title, "predictor": job.variant.name, "fold": job.fold.name, "seed": job.seed,
-             "reason": str(error)}
-        )  # fmt: skip

@@ -23,9 +23,15 @@ if TYPE_CHECKING:
     from cellflow_cli.training.loop import Progress
 
 
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="MODEL", help="Model folder to write.", rich_help_panel=OUTPUT),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Learning:
-    """Settings of a run that have an option of their own."""
+    """Settings of a run that have an option of their own, and how long to learn."""
 
     method: str | None = field(
         default=None, metadata={"help": "See `cellflow list methods`.", "default": "mfm"}
@@ -45,6 +51,20 @@ class Learning:
         metadata={"help": "Seed of everything random.", "default": "0", "panel": COMPUTE},
     )
 
+    max_time: str | None = field(
+        default=None,
+        metadata={"help": "Stop learning after 90s, 30m, 2h ...", "metavar": "TIME", "panel": COMPUTE},
+    )
+
+    @property
+    def max_time_s(self) -> float | None:
+        """Seconds after which to stop.
+
+        Raises:
+            ConfigError: If the text is no time above zero.
+        """
+        return None if self.max_time is None else seconds(self.max_time)
+
     def settings(self) -> dict[str, Any]:
         """Those that were given, nested as in `RunConfig`."""
         given: dict[str, Any] = {} if self.method is None else {"method": {"name": self.method}}
@@ -56,19 +76,10 @@ class Learning:
 @command
 def train(
     data: opt.Data,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="MODEL", help="Model folder to write.", rich_help_panel=OUTPUT
-        ),
-    ],
+    output: Output,
     spec: Annotated[dict[str, Any], OptionsOf(DataSpec, given=True)],
     learning: Annotated[Learning, OptionsOf(Learning, panel=MODEL)],
     settings: Annotated[opt.Settings, OptionsOf(opt.Settings, panel=MODEL)],
-    max_time: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Stop learning after 90s, 30m, 2h ...", rich_help_panel=COMPUTE),
-    ] = None,
     device: opt.Device = "auto",
     dry_run: opt.DryRun = False,
     force: opt.Force = False,
@@ -87,7 +98,7 @@ def train(
     from cellflow_cli.model.folder import FILES
 
     run = from_dict(settings.below({"data": spec, **learning.settings()}))
-    limit = None if max_time is None else seconds(max_time)
+    limit = learning.max_time_s
     partial = output.with_name(output.name + ".partial")
     where = resolve(device)
     if not dry_run:
@@ -123,8 +134,8 @@ def seconds(text: str) -> float:
     Raises:
         ConfigError: If the text is no time above zero.
     """
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([smh]?)\s*", text)
-    value = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([smh]?)\s*", text)
+    value = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
     if value <= 0:
         raise ConfigError(f"Expected a time such as 90s, 30m or 2h, found {text!r} (`--max-time`).")
     return value
@@ -213,7 +224,7 @@ def _show_plan(planned: "Plan", run: "RunConfig", device: str) -> None:
             f"{name}: {len(groups)} {run.data.group}{'' if len(groups) == 1 else 's'} {listed(groups, 12)}"
         )
     if table.dropped:
-        console.say(f"Left out: {listed(table.dropped)}", style="yellow")
+        console.say(f"Excluded: {listed(table.dropped)}", style="yellow")
     for finding in planned.findings:
         console.say(f"{finding.level}: {finding.what} {finding.fix}", style="dim")
     if not split.test:
@@ -224,9 +235,9 @@ def _show_plan(planned: "Plan", run: "RunConfig", device: str) -> None:
 
 def _show_model(model: "Model", output: Path, data: list[Path]) -> None:
     score = model.run["validation_energy"]
-    found = (
+    validation = (
         "" if score is None else f", validation energy distance {score:.4g} at step {model.run['best_step']}"
     )
-    console.say(f"Trained in {model.run['wall_time_s']:.0f} s{found}. Model in {output}")
+    console.say(f"Trained in {model.run['wall_time_s']:.0f} s{validation}. Model in {output}")
     if model.split.test:
         console.say(f"Next: cellflow predict {output} {' '.join(map(str, data))} -o predicted.h5ad")
