@@ -176,7 +176,7 @@ def _settings(study: "Study", against: str) -> dict[str, Any]:
 
 def draw(study: "Study") -> None:
     """Write the figure of the flows, or say why it cannot be drawn."""
-    from cellflow_cli.report.flow_figure import TIMES, PopulationFlow, flow_figure, save_figure
+    from cellflow_cli.report.flows import TIMES, PopulationFlow, flow_figure, save_figure
     from cellflow_cli.study.flows import flows
 
     try:

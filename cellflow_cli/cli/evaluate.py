@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from cellflow_cli.evaluation.result import Scores
     from cellflow_cli.model import Model
-    from cellflow_cli.report.card import Inputs
 
 
 Predicted = Annotated[
@@ -96,8 +95,7 @@ def evaluate(
     --sample-key donor --predicted-obs condition=IFN --training training.h5ad -o report
     """
     from cellflow_cli.evaluation.result import check_report
-    from cellflow_cli.report.card import Inputs
-    from cellflow_cli.report.page import FILES
+    from cellflow_cli.report import FILES, Inputs, collect, files
 
     if extras.ablation and extras.model is None:
         raise ConfigError("Expected `--model MODEL` beside `--ablation`, found none. Name the model folder.")
@@ -110,15 +108,16 @@ def evaluate(
     if extras.page:
         console.say("Drawing the page")
         options = (*to_flags(extras, without=("page",)), *external.words)
-        figures = _page(scores, cells, Inputs(predicted=str(predicted), truth=str(truth), options=options))
+        inputs = Inputs(predicted=str(predicted), truth=str(truth), options=options)
+        figures = files(collect(scores, *cells, inputs=inputs))
     scores.save(output, force, figures, FILES)
     summary = scores.summary()
     show(scores, summary, output)
     if extras.page:
         console.say(f"Open {output / 'report.html'} in a browser")
     if as_json:
-        files = [str(output / name) for name in (*scores.files, *figures)]
-        console.emit_json({**summary.to_json(), "files": files})
+        paths = [str(output / name) for name in (*scores.files, *figures)]
+        console.emit_json({**summary.to_json(), "files": paths})
     bar.fail_if_worse(scores, output)
     _fail_if_missing(scores, config.metrics or (), output)
 
@@ -166,27 +165,6 @@ def _scores(cells: _Cells, config: EvaluationConfig, ablation: bool | None, devi
         return score(
             cells.predicted, cells.truth, config, device=resolve(device), on_progress=on_progress, **known
         )
-
-
-def _page(scores: "Scores", cells: _Cells, inputs: "Inputs") -> dict[str, bytes]:
-    """The page and its figures."""
-    from cellflow_cli.report.page import files
-    from cellflow_cli.report.paths import Flows, read_flows
-    from cellflow_cli.report.pictures import read_pictures
-    from cellflow_cli.report.split import read_split
-
-    prediction, measured, model = cells
-    seed = scores.config.seed
-    pictures = read_pictures(prediction, measured, transform=model.transform if model else None, seed=seed)
-    flows = read_flows(scores, pictures, model, prediction, measured, seed=seed) if model else Flows()
-    return files(
-        scores,
-        pictures,
-        read_split(prediction, measured, summaries=model.summaries if model else None),
-        flows=flows.populations,
-        no_flows=flows.reason,
-        inputs=inputs,
-    )
 
 
 def _model(folder: Path, model_id: str | None, device: str) -> "Model":

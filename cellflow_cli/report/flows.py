@@ -1,7 +1,6 @@
-"""Point clouds on their way: source, flow at several times and target, a row for each method.
+"""Cells on their way from control to predicted: followed with the model, and drawn.
 
-Draws what it is given and computes nothing. Figures are made without pyplot, so that no global state
-and no display is touched.
+Figures are made without pyplot, so that no global state and no display is touched.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 
+from cellflow_cli import rng
+from cellflow_cli.evaluation.align import Aligned
+from cellflow_cli.evaluation.floor import some
 from cellflow_cli.files import replaced_file
-from cellflow_cli.report.drawing import CONTROL, GHOST, MEASURED, PREDICTED, rendered
+from cellflow_cli.model import Model, paths, why_no_paths
+from cellflow_cli.prediction.file import PredictionFile
+from cellflow_cli.report.cells import MAX_POINTS, PlottedPopulation, Projection
+from cellflow_cli.report.figures import CONTROL, GHOST, MEASURED, PREDICTED, rendered
 
 TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
-SOURCE, FLOW, TARGET = CONTROL, PREDICTED, MEASURED
 _FRACTIONS = {0.25: "¼", 0.5: "½", 0.75: "¾"}
 _PANEL = 1.25  # inches
 _LABELS = 1.1  # inches for the names of the rows
@@ -26,7 +30,7 @@ _HEADING = 0.42  # inches above the rows of a population
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PopulationFlow:
-    r"""One population as several methods move it.
+    r"""One population as one or several methods move it.
 
     Attributes:
         title: Heading, such as `"Y, rotation 3"`.
@@ -52,6 +56,65 @@ class PopulationFlow:
             for cloud in clouds:
                 if np.ndim(cloud) != 2 or np.shape(cloud)[1] != 2 or len(cloud) == 0:
                     raise ValueError(f"expected points [n, 2] of {name!r}, found shape {np.shape(cloud)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flows:
+    """Populations on their way.
+
+    Attributes:
+        populations: One block of the figure each.
+        times: Flow times of their clouds, ascending.
+        is_straight: Whether cells move on straight lines: where they arrive is learned, not how.
+        reason: Why there are no populations; empty if there are, or if that is not known.
+    """
+
+    populations: tuple[PopulationFlow, ...] = ()
+    times: tuple[float, ...] = TIMES
+    is_straight: bool = False
+    reason: str = ""
+
+
+def read_flows(
+    plotted: Sequence[PlottedPopulation],
+    projection: Projection,
+    model: Model,
+    file: PredictionFile,
+    pairs: Sequence[Aligned],
+    *,
+    max_points: int = MAX_POINTS,
+    seed: int = 0,
+) -> Flows:
+    """Control cells of some populations, transported again by the model.
+
+    Args:
+        plotted: The populations.
+        projection: Of the cells.
+        model: Made the prediction.
+        file: The prediction.
+        pairs: All populations that were both predicted and measured.
+        max_points: Maximum cells of each population that are followed.
+        seed: Draws them.
+    """
+    by_key = {(pair.name, pair.condition.label): pair for pair in pairs}
+    if reasons := [why for one in plotted if (why := why_no_paths(file, by_key[one.key]))]:
+        return Flows(reason=reasons[0])
+    flows = []
+    for one in plotted:
+        pair = by_key[one.key]
+        draws = rng.stream(seed, "report", pair.name, "paths")
+        kept = some(np.arange(len(pair.control)), max_points, draws)
+        followed = paths(model, file, pair, kept, TIMES)
+        clouds = [projection.project(cloud) for cloud in followed.clouds]
+        flows.append(
+            PopulationFlow(
+                title=one.title,
+                source=projection.project(followed.source),
+                target=one.measured,
+                flows={model.method_name: clouds},
+            )
+        )
+    return Flows(populations=tuple(flows), is_straight=model.method.is_straight)
 
 
 def flow_figure(populations: Sequence[PopulationFlow], times: Sequence[float] = TIMES) -> Figure:
@@ -117,7 +180,7 @@ def _draw_block(block: SubFigure, population: PopulationFlow, times: Sequence[fl
     for row, (name, clouds) in zip(axes, population.flows.items(), strict=True):
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9, labelpad=8)
         row[-2].scatter(*np.asarray(population.target).T, color=GHOST, s=size, lw=0, rasterized=True)
-        colours = [SOURCE, *[FLOW] * len(times), TARGET]
+        colours = [CONTROL, *[PREDICTED] * len(times), MEASURED]
         for panel, cloud, colour in zip(
             row, [population.source, *clouds, population.target], colours, strict=True
         ):
@@ -158,8 +221,8 @@ def _span(cloud: np.ndarray, percent: float) -> np.ndarray:
 
 def _point_size(population: PopulationFlow) -> float:
     """Area of a point in square typographic points: less ink for each where there are many."""
-    n_most = max(len(population.source), len(population.target))
-    return float(np.clip(1500 / n_most, 0.3, 6.0))
+    n = max(len(population.source), len(population.target))
+    return float(np.clip(1500 / n, 0.3, 6.0))
 
 
 def _text(time: float) -> str:

@@ -1,11 +1,20 @@
-"""Numbers and lists as people read them."""
+"""Numbers, lists and names as people read them."""
 
 import math
 from collections.abc import Iterable
 
+from cellflow_cli.statistics.lines import NULL
+
 NONE = "–"
 _ROUNDING = 1e-12  # differences of means that are equal up to rounding
 _MINUS = "\N{MINUS SIGN}"
+_METRICS = {
+    "energy": "energy distance",
+    "w1": "1-Wasserstein distance",
+    "w2": "2-Wasserstein distance",
+    "mmd-median": "squared kernel distance (mmd-median)",
+    "mmd-rbf": "squared kernel distance (mmd-rbf)",
+}
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -41,3 +50,13 @@ def names(values: Iterable[object], limit: int = 8) -> str:
     items = [str(value) for value in values]
     shown = ", ".join(items[:limit])
     return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
+
+
+def metric_title(metric: str) -> str:
+    """A metric in words."""
+    return _METRICS.get(metric, metric)
+
+
+def predictor_title(predictor: str) -> str:
+    """A predictor as sentences name it: the null says what it is."""
+    return f"the unchanged controls ({NULL})" if predictor == NULL else predictor

@@ -1,4 +1,4 @@
-"""Which features of a population change, and how they are distributed."""
+"""Which features of a population change, predicted and measured, and how they are distributed."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-N_MOVES = 12
+MAX_CHANGES = 12
 """Features listed."""
 N_MARGINALS = 6
 """Features whose distribution is shown."""
@@ -14,7 +14,7 @@ N_BINS = 30
 SHARE = 0.8
 
 
-class Move(NamedTuple):
+class FeatureChange(NamedTuple):
     """Change of the mean of one feature against the control.
 
     Attributes:
@@ -29,17 +29,17 @@ class Move(NamedTuple):
     size: float
 
 
-class Moves(NamedTuple):
+class FeatureChanges(NamedTuple):
     """The features that change most, and how far they explain the change.
 
     Attributes:
-        moves: By falling size of the measured change.
-        n_for_share: Fewest features that hold 80 % of the squared standardised change.
+        changes: By falling size of the measured change.
+        n_for_share: Minimum number of features that hold 80 % of the squared standardised change.
         n_features: Features looked at.
-        n_right: How many of `moves` are predicted to change in the right direction.
+        n_right: How many of `changes` are predicted to change in the right direction.
     """
 
-    moves: tuple[Move, ...]
+    changes: tuple[FeatureChange, ...]
     n_for_share: int
     n_features: int
     n_right: int
@@ -62,12 +62,12 @@ class Marginal(NamedTuple):
     measured: Float[np.ndarray, " b"]
 
 
-def moves(
+def feature_changes(
     control: Float[np.ndarray, "k g"],
     predicted: Float[np.ndarray, "n g"],
     measured: Float[np.ndarray, "m g"],
     names: Sequence[str],
-) -> Moves:
+) -> FeatureChanges:
     r"""Changes of feature means against the control, by falling standardised size.
 
     size_g = (mean measured_g - mean control_g) / ((var control_g + var measured_g) / 2)^1/2
@@ -78,29 +78,40 @@ def moves(
         measured: Treated cells; below two of them nothing is listed.
         names: Of the features.
     """
-    nothing = Moves((), 0, len(names), 0)
+    nothing = FeatureChanges((), 0, len(names), 0)
     if min(len(control), len(measured)) < 2 or not len(predicted):
         return nothing
     base = control.mean(0, dtype=np.float64)
     real = measured.mean(0, dtype=np.float64) - base
     ours = predicted.mean(0, dtype=np.float64) - base
     spread = np.sqrt((control.var(0, dtype=np.float64) + measured.var(0, dtype=np.float64)) / 2)
-    # a feature without spread that moves at all would be infinitely large; it is as good as constant
-    size = np.divide(
-        real, spread, out=np.zeros_like(real), where=spread > 1e-6 * np.abs(base).max(initial=1e-9)
-    )
+    # a feature without spread that changes at all would be infinitely large; it is as good as constant
+    has_spread = spread > 1e-6 * np.abs(base).max(initial=1e-9)
+    size = np.divide(real, spread, out=np.zeros_like(real), where=has_spread)
     order = np.argsort(-np.abs(size), kind="stable")
     squares = np.cumsum(size[order] ** 2)
     if squares[-1] == 0:
         return nothing
-    top = [i for i in order[:N_MOVES] if size[i] != 0]
-    found = tuple(Move(str(names[i]), float(real[i]), float(ours[i]), float(size[i])) for i in top)
-    return Moves(
-        moves=found,
+    top = [i for i in order[:MAX_CHANGES] if size[i] != 0]
+    changes = tuple(FeatureChange(str(names[i]), float(real[i]), float(ours[i]), float(size[i])) for i in top)
+    return FeatureChanges(
+        changes=changes,
         n_for_share=int(np.searchsorted(squares, SHARE * squares[-1]) + 1),
         n_features=len(names),
-        n_right=sum(move.measured * move.predicted > 0 for move in found),
+        n_right=sum(change.measured * change.predicted > 0 for change in changes),
     )
+
+
+def marginals(
+    changes: FeatureChanges,
+    control: Float[np.ndarray, "k g"],
+    predicted: Float[np.ndarray, "n g"],
+    measured: Float[np.ndarray, "m g"],
+    names: Sequence[str],
+) -> tuple[Marginal, ...]:
+    """Distributions of the features that change most; the other arguments are those of `feature_changes`."""
+    shown = [names.index(change.feature) for change in changes.changes[:N_MARGINALS]]
+    return tuple(marginal(names[j], control[:, j], predicted[:, j], measured[:, j]) for j in shown)
 
 
 def marginal(
