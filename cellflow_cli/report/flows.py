@@ -37,7 +37,7 @@ class PopulationFlow:
         source: Cells before, shape [n, 2].
         target: Cells after, as measured, shape [m, 2].
         flows: For each method its cells at each time of the figure, shapes [k, 2]. The name may go on in
-            further lines, such as `"mfm\nW1 .108"`.
+            further lines, such as `"method\nW1 .108"`.
 
     Raises:
         ValueError: If there is no method, or an array is not a non-empty [n, 2].

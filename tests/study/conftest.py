@@ -2,10 +2,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cellflow_cli.evaluation.config import EvaluationConfig
 
 from cellflow_cli.config import from_dict
 from cellflow_cli.data.read import file_hashes, read_obs
+from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.study import Study, folds_by_group, variants_of_methods
 from tests.cli.conftest import small_cohort
 

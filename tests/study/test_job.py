@@ -5,10 +5,10 @@ from dataclasses import replace
 import anndata
 import numpy as np
 import pandas as pd
-from cellflow_cli.evaluation.config import EvaluationConfig
 
 from cellflow_cli.config import from_dict
 from cellflow_cli.data.read import read_obs
+from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.evaluation.evaluate import evaluate
 from cellflow_cli.model import load
 from cellflow_cli.prediction import PredictionRequest, predict

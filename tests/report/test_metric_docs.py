@@ -4,17 +4,18 @@ import pytest
 
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.evaluation.config import EvaluationConfig
-from cellflow_cli.report.card import Inputs, command, metric_cards, settings_lines
-from tests.report.conftest import make_scores
+from cellflow_cli.report.data import Inputs
+from cellflow_cli.report.metric_docs import command, metric_cards, settings_lines
+from tests.statistics.planted import make_scores
 
 
 @pytest.mark.parametrize("name", Catalog("metrics").names())
 def test_no_card_is_empty(name):
     scores = make_scores(metrics=(name,), mean_shift=0.1)
-    (card,) = metric_cards(scores.summary().to_json(), scores.config, Inputs())
+    (card,) = metric_cards(scores.summary(), scores.config, Inputs())
     assert " = " in card.formula
     assert card.source
-    assert f"--metrics {name}" in card.command
+    assert f"--metrics {name} " in card.command
 
 
 def test_commands_have_the_paths_and_the_heading_the_names():
@@ -26,9 +27,11 @@ def test_commands_have_the_paths_and_the_heading_the_names():
     )
 
 
-def test_the_card_tells_everything_that_limits_the_cells():
-    (cells,) = [text for name, text in settings_lines(make_scores().summary().to_json()) if name == "Cells"]
-    assert cells == (
+def test_settings_say_everything_that_limits_the_cells():
+    lines = dict(settings_lines(make_scores().summary()))
+    assert lines["Cells"] == (
         "50 to 57 on either side of a comparison: half of the measured cells, at most 500, and no more than "
         "were predicted or are controls."
     )
+    assert lines["Features"].startswith("7 features of the flow (`X`), divided by")
+    assert (lines["Model"], lines["Method"]) == ("abc", "mfm")

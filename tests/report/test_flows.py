@@ -1,9 +1,17 @@
+"""Paths of the plotted populations, from control to predicted cells, and their figure."""
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import OutputError
-from cellflow_cli.report.flow_figure import PopulationFlow, flow_figure, save_figure
+from cellflow_cli.prediction import PredictionRequest, predict
+from cellflow_cli.report.data import collect
+from cellflow_cli.report.flows import PopulationFlow, flow_figure, save_figure
+from cellflow_cli.report.page import draw, render
+from tests.evaluation.conftest import score
+from tests.model.conftest import make_cohort, make_counts, make_model, make_spec, tiny_method
 
 
 def population(title="Y", n_methods=2, n_times=5, **replaced):
@@ -114,3 +122,78 @@ def test_files_are_whole_and_the_same_each_time(tmp_path):
     again = flow_figure([population(n_methods=1, n_times=1)], [1.0])
     save_figure(again, tmp_path / "new" / "flow_0.5", force=True, dpi=40)
     assert (png.read_bytes(), svg.read_bytes()) == before
+
+
+def trained(cells, method="mfm", **settings):
+    chosen = Catalog("methods").choose("cellot") if method == "cellot" else tiny_method(method)
+    return make_model(cells, make_spec(**settings), method=chosen)
+
+
+def collected(model, cells, **request):
+    """The report of a prediction by the model."""
+    predicted = predict(model, cells, PredictionRequest(**request))
+    scores = score(predicted, cells, metrics=["energy"], baselines=["identity"], audit=False)
+    return collect(scores, predicted, cells, model)
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return make_cohort()
+
+
+@pytest.fixture(scope="module")
+def model(cohort):
+    return trained(cohort)
+
+
+def test_cells_begin_as_controls_and_end_as_predicted(model, cohort):
+    data = collected(model, cohort)
+    assert data.flows.reason == ""
+    assert [flow.title for flow in data.flows.populations] == [one.title for one in data.shown]
+    for flow, one in zip(data.flows.populations, data.shown, strict=True):
+        clouds = flow.flows["mfm"]
+        assert [len(cloud) for cloud in clouds] == [24] * 5
+        np.testing.assert_allclose(clouds[0], flow.source, atol=1e-4)
+        # the same cells in another order
+        np.testing.assert_allclose(np.sort(clouds[-1], axis=0), np.sort(one.predicted, axis=0), atol=1e-4)
+        np.testing.assert_array_equal(flow.target, one.measured)
+        assert np.abs(clouds[-1] - clouds[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("method", ["fm", "cgfm", "cellot"])
+def test_every_method_has_paths(cohort, method):
+    flows = collected(trained(cohort, method), cohort).flows
+    assert flows.is_straight == (method == "cellot")
+    for flow in flows.populations:
+        assert [len(cloud) for cloud in flow.flows[method]] == [24] * 5
+        first, quarter, last = (flow.flows[method][i] for i in (0, 1, -1))
+        is_straight = np.allclose(quarter, first + (last - first) / 4, atol=1e-4)
+        assert is_straight == flows.is_straight
+
+
+def test_paths_in_components():
+    counts = make_counts()
+    data = collected(trained(counts, features="pca:3", expression="counts"), counts)
+    for flow, one in zip(data.flows.populations, data.shown, strict=True):
+        np.testing.assert_allclose(
+            np.sort(flow.flows["mfm"][-1], axis=0), np.sort(one.predicted, axis=0), atol=1e-3
+        )
+
+
+def test_the_page_shows_them(model, cohort):
+    data = collected(model, cohort)
+    (figure,) = draw(data).flows
+    assert figure.name == "flows"
+    assert "on their way at several times (at most 24)" in figure.caption
+    assert "straight" not in figure.caption
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [({"controls": False}, "holds no control cells"), ({"population": "average"}, "another population")],
+)
+def test_why_there_are_none(model, cohort, request_, reason):
+    data = collected(model, cohort, **request_)
+    assert data.flows.populations == ()
+    assert reason in data.flows.reason
+    assert "The paths between control and predicted cells are not drawn: the prediction" in render(data)
