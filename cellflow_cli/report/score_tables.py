@@ -10,7 +10,7 @@ from cellflow_cli.catalog import Catalog
 from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.report.data import condition_of
 from cellflow_cli.report.tables import Cell, Column, Numbers, Table, dose_text, integer, span, value, word
-from cellflow_cli.report.text import counted, number
+from cellflow_cli.report.text import counted, hundredths, number
 from cellflow_cli.statistics.best import winners
 from cellflow_cli.statistics.breakdown import labelled, means_by
 from cellflow_cli.statistics.lines import DECODED, FLOOR, MODEL, NULL
@@ -66,7 +66,7 @@ def normalised_table(summary: Summary) -> Table:
     scores = {name: entries for name, entries in summary.normalised.items() if name != NULL}
     metrics = {name: doc for name, doc in summary.metrics.items() if doc.best != "one"}
     lines = [
-        [word(name), *(_hundredths(entries[metric].value) for metric in metrics)]
+        [word(name), *(_score(entries[metric].value) for metric in metrics)]
         for name, entries in scores.items()
     ]
     missing = {metric: scores[MODEL][metric] for metric in metrics if scores[MODEL][metric].value is None}
@@ -220,16 +220,16 @@ def _switched(lines: _Lines, numbers: Mapping[str, Numbers], scores: Scores, met
     )
 
 
+def _score(x: float | None) -> Cell:
+    return value(x) if x is None else Cell(hundredths(x), x)
+
+
 def _columns(table: pd.DataFrame, *names: str) -> "zip[tuple[Any, ...]]":
     return zip(*(table[name] for name in names), strict=True)
 
 
 def _condition(treatment: object, dose: float, dose_unit: str) -> list[Cell]:
     return [word(str(treatment)), dose_text(condition_of(treatment, dose), dose_unit)]
-
-
-def _hundredths(x: float | None) -> Cell:
-    return value(x) if x is None else Cell(f"{round(x, 2) + 0:.2f}".replace("-", "\N{MINUS SIGN}"), x)
 
 
 def _plain(x: float) -> float | None:

@@ -9,7 +9,7 @@ from cellflow_cli.report.cell_figures import plot_data
 from cellflow_cli.report.data import ReportData, ScoredPopulations
 from cellflow_cli.report.metric_docs import MetricCard, command, metric_cards, settings_lines
 from cellflow_cli.report.tables import Table
-from cellflow_cli.report.text import counted, metric_title, names, number, percent
+from cellflow_cli.report.text import counted, hundredths, metric_title, names, number
 from cellflow_cli.report.verdict_text import verdict_sentences, verdict_title
 from cellflow_cli.statistics.baseline_ranking import floor_beside
 from cellflow_cli.statistics.breakdown import labelled
@@ -206,7 +206,7 @@ def _tiles(data: ReportData) -> list[Tile]:
         tiles.append(Tile("Noise floor", number(floor), "other measured cells of the population"))
     share = data.summary.normalised[MODEL][metric].value
     if share is not None:
-        tiles.append(Tile("Normalised score", percent(share), "0 %: unchanged controls, 100 %: noise floor"))
+        tiles.append(Tile("Normalised score", hundredths(share), "0: unchanged controls, 1: noise floor"))
     return tiles
 
 

@@ -33,6 +33,11 @@ def signed(value: float | None, digits: int = 3) -> str:
     return f"+{text}" if value is not None and math.isfinite(value) and value > 0 else text
 
 
+def hundredths(value: float) -> str:
+    """A normalised score with two decimals, never minus zero."""
+    return f"{round(value, 2) + 0:.2f}".replace("-", _MINUS)
+
+
 def percent(share: float) -> str:
     """A share as whole percent, one digit below ten."""
     value = 100 * share

@@ -1,11 +1,20 @@
 """The verdict in words: a title and a paragraph."""
 
 from cellflow_cli.report.data import ScoredPopulations
-from cellflow_cli.report.text import counted, metric_title, names, number, percent, predictor_title, signed
+from cellflow_cli.report.text import (
+    counted,
+    hundredths,
+    metric_title,
+    names,
+    number,
+    percent,
+    predictor_title,
+    signed,
+)
 from cellflow_cli.statistics.baseline_ranking import BaselineComparison
 from cellflow_cli.statistics.collapse import how_far
 from cellflow_cli.statistics.intervals import MIN_GROUPS
-from cellflow_cli.statistics.lines import MODEL
+from cellflow_cli.statistics.lines import MODEL, NULL
 from cellflow_cli.statistics.summary import Summary
 from cellflow_cli.statistics.verdict import HEADLINES, Verdict, decide, trained_on_all
 
@@ -159,11 +168,11 @@ def _normalised(summary: Summary, metric: str, best: BaselineComparison) -> list
         return []
     if model.value is not None:
         text = (
-            "On the scale from the unchanged controls (0 %) to other measured cells of the population "
-            f"(100 %) the model reaches {percent(model.value)}"
+            "The normalised score, 0 for the unchanged controls and 1 for other measured cells of the "
+            f"population, is {hundredths(model.value)} for the model"
         )
-        if baseline is not None and baseline.value is not None:
-            text += f", {predictor_title(best.baseline)} {percent(baseline.value)}"
+        if baseline is not None and baseline.value is not None and best.baseline != NULL:
+            text += f" and {hundredths(baseline.value)} for {best.baseline}"
         return [f"{text}."]
     if model.reason.startswith("null ("):
         return [f"The unchanged controls score like other measured cells of the population: {model.reason}."]

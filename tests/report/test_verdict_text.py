@@ -28,9 +28,9 @@ def test_the_paragraph_of_a_win():
         "all. The predicted cells are closer to the measured ones than those of the best baseline, ridge: "
         "energy distance 0.245 against 0.295, 17 % lower; the model is better on 8 of 8 groups. The mean "
         "difference, model minus ridge, is −0.05; the 95 % bootstrap interval over 8 groups, −0.05 to −0.05, "
-        "excludes zero. It is better than the mean shift: 0.245 against 0.345, better on 8 of 8 groups. On "
-        "the scale from the unchanged controls (0 %) to other measured cells of the population (100 %) the "
-        "model reaches 71 %, ridge 65 %."
+        "excludes zero. It is better than the mean shift: 0.245 against 0.345, better on 8 of 8 groups. The "
+        "normalised score, 0 for the unchanged controls and 1 for other measured cells of the population, is "
+        "0.71 for the model and 0.65 for ridge."
     )
 
 
@@ -43,9 +43,9 @@ def test_the_paragraph_of_a_loss_on_few_groups():
         "say what the model was trained on. The predicted cells are further from the measured ones than "
         "those of the best baseline, mean-shift: energy distance 0.225 against 0.125, 80 % higher; the model "
         "is better on 0 of 4 groups. The mean difference, model minus mean-shift, is +0.1; an interval needs "
-        "6 groups and there are 4: see the table by group. The model is also behind ridge in the mean. On "
-        "the scale from the unchanged controls (0 %) to other measured cells of the population (100 %) the "
-        "model reaches 73 %, mean-shift 85 %."
+        "6 groups and there are 4: see the table by group. The model is also behind ridge in the mean. The "
+        "normalised score, 0 for the unchanged controls and 1 for other measured cells of the population, is "
+        "0.73 for the model and 0.85 for mean-shift."
     )
 
 
