@@ -25,7 +25,6 @@ class OptionsOf:
         of: The dataclass, or an instance of it whose values are the defaults; see `cellflow_cli.flags` for
             the metadata of its fields.
         without: Fields that have no option.
-        only: Fields that have one; None for all.
         panel: Heading in help, for fields that name none.
         given: Pass what was typed; nothing is required then.
         needed: Say in help that fields without a default are required.
@@ -33,7 +32,6 @@ class OptionsOf:
 
     of: Any
     without: tuple[str, ...] = ()
-    only: tuple[str, ...] | None = None
     panel: str = INPUT
     given: bool = False
     needed: bool = True
@@ -55,7 +53,7 @@ class OptionsOf:
         return self.of(**settings) if isinstance(self.of, type) else replace(self.of, **settings)
 
     def _flags(self) -> list[Flag]:
-        return flags_of(self.of if isinstance(self.of, type) else type(self.of), self.without, self.only)
+        return flags_of(self.of if isinstance(self.of, type) else type(self.of), self.without)
 
     def _parameter(self, flag: Flag) -> inspect.Parameter:
         metadata = flag.metadata

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PANEL = "Predictions of other tools"
-_COLUMNS = (
-    *("treatment_key", "control", "sample_key", "group_key", "batch_key", "dose_key", "cell_type_key"),
-    *("features", "expression", "holdout"),
+_OF_TRAINING = (  # settings of the data that no evaluation reads
+    *("match_key", "dose_unit", "covariate_key", "pairs_key", "split_key"),
+    *("min_cells", "drop_small", "drop_unpaired"),
 )
 
-Columns = Annotated[dict[str, Any], OptionsOf(DataSpec, only=_COLUMNS, panel=PANEL, given=True, needed=False)]
+Columns = Annotated[
+    dict[str, Any], OptionsOf(DataSpec, without=_OF_TRAINING, panel=PANEL, given=True, needed=False)
+]
 Format = Annotated[dict[str, Any], OptionsOf(ExternalFormat, panel=PANEL, given=True)]
 Training = Annotated[
     list[Path] | None,

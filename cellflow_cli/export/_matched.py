@@ -54,8 +54,8 @@ def matched(
 
     Returns:
         X: Expression space of the model, float32. `obsm["X_flow"]`: features of the flow as metrics see
-        them, divided by their training spread unless they are components; those are in
-        `obsm["X_pca"]` too. Obs: the columns of samples, treatment and dose under their own names, and
+        them, divided by their training spread if the space has one; components are in `obsm["X_pca"]`
+        too. Obs: the columns of samples, treatment and dose under their own names, and
         `cellflow_sample`, `cellflow_condition` (treatment with its dose, or "control"), `cellflow_role`
         (control, predicted or measured) and `cellflow_population`, which is all three in one.
 
@@ -111,8 +111,9 @@ class _Parts:
             rows = some(rows, self._max_cells, rng.stream(self._seed, "export", pair.name, condition, role))
         cells = (self._files.of_truth if in_truth else self._files.of_prediction)(rows)
         flow = cells.flow.numpy()
-        obsm = {"X_pca": flow} if self._transform.kind == "pca" else {}
-        if self._transform.kind != "pca":
+        key = self._transform.obsm_key
+        obsm = {} if key is None else {key: flow}
+        if self._transform.has_scale:
             flow = (flow / np.where(self._transform.scale > 0, self._transform.scale, 1)).astype(np.float32)
         return anndata.AnnData(
             X=cells.genes.numpy(),
