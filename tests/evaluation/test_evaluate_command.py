@@ -10,7 +10,6 @@ import typer
 from typer.testing import CliRunner
 
 from cellflow_cli.catalog import Catalog
-from cellflow_cli.cli._command import command
 from cellflow_cli.cli.evaluate import evaluate
 from cellflow_cli.published_metrics import metrics_of
 
@@ -26,7 +25,7 @@ def files(tmp_path, truth, predict):
 
 def run(folder, *options, pred="pred.h5ad", truth="truth.h5ad", out="report"):
     app = typer.Typer()
-    app.command()(command(evaluate))
+    app.command()(evaluate)
     arguments = [folder / pred, folder / truth, "-o", folder / out, "--device", "cpu", "--no-page", *options]
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
@@ -197,7 +196,7 @@ def test_the_page_names_the_options_that_make_it_again(foreign):
     ("pred", "options", "code", "text"),
     [
         ("foreign.h5ad", (), 3, "`--treatment-key`, `--control` and `--sample-key`"),
-        ("foreign.h5ad", KEYS[:4], 2, "found no `--sample-key`"),
+        ("foreign.h5ad", KEYS[:4], 2, "Missing `--sample-key`"),
         ("foreign.h5ad", (*KEYS, "--holdout", "patient=P4"), 2, "Expected `--training` with `--holdout`"),
         ("foreign.h5ad", (*KEYS, "--predicted-obs", "drug"), 2, "`--predicted-obs NAME=VALUE`"),
         ("foreign.h5ad", (*KEYS, "--training", "absent.h5ad"), 3, "absent.h5ad"),

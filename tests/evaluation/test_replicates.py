@@ -11,7 +11,7 @@ import cellflow_cli as cf
 from cellflow_cli.evaluation.floor import BETWEEN, replicate_splits, replicated
 from cellflow_cli.external.read import adopt
 from cellflow_cli.metrics import MetricValue
-from cellflow_cli.report.card import settings_lines
+from cellflow_cli.report.metric_docs import settings_lines
 from cellflow_cli.statistics.summary import Replicates
 from tests.evaluation.conftest import SPEC, TEST, make_truth, score
 
@@ -118,7 +118,7 @@ def test_populations_differ_in_whether_they_have_replicates(predict):
     assert ("Floor", (
         'Mean over 5 divisions of whole replicates (`obs["plate"]`) to two sides in 5 of 6 populations, over '
         "5 random splits of the measured cells into halves in the others."
-    )) in settings_lines(scores.summary().to_json())  # fmt: skip
+    )) in settings_lines(scores.summary())  # fmt: skip
     floor = rows_of(scores, "floor")
     assert floor[floor.reason == ""]["treatment"].tolist() == ["other"]
 
