@@ -10,7 +10,7 @@ import typer
 from cellflow_cli.cli._fields import OptionsOf
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError
-from cellflow_cli.external.external_format import Conventions as ExternalFormat
+from cellflow_cli.external.file_format import ExternalFormat
 from cellflow_cli.flags import flags_of, written
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def read_external_files(
         BundleError: If the model folder is none.
     """
     from cellflow_cli.data.read import read
-    from cellflow_cli.external.read import adopt as read_external
+    from cellflow_cli.external.read import read_external
 
     spec, known = (external.spec(predicted.obs), {}) if model is None else _of_model(model, external)
     measured = read([truth], features=spec.features)

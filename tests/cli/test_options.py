@@ -9,7 +9,7 @@ import typer
 from cellflow_cli.cli.app import app
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.evaluation.config import LIBRARY_ONLY, EvaluationConfig
-from cellflow_cli.external.external_format import Conventions as ExternalFormat
+from cellflow_cli.external.file_format import ExternalFormat
 from cellflow_cli.flags import flags_of
 from cellflow_cli.prediction.request import PredictionRequest
 

@@ -9,7 +9,7 @@ import torch
 
 import cellflow_cli as cf
 from cellflow_cli.evaluation.floor import BETWEEN, replicate_splits, replicated
-from cellflow_cli.external.read import adopt
+from cellflow_cli.external.read import read_external
 from cellflow_cli.metrics import MetricValue
 from cellflow_cli.report.metric_docs import settings_lines
 from cellflow_cli.statistics.summary import Replicates
@@ -66,7 +66,7 @@ def test_without_a_replicate_effect_the_floor_is_that_of_halves(floors):
 
 
 def test_the_scale_of_replicates_is_never_less_careful(floors):
-    """Null and floor are told apart by the error of the floor, which one division would make zero."""
+    """Null and floor are separated by the error of the floor, which one division would make zero."""
     truth = plated(effect=0.0)
     between, halves = floors(truth)
     assert (rows_of(between, "floor")["se"] >= rows_of(halves, "floor")["se"]).all()
@@ -192,6 +192,6 @@ def test_the_floor_of_another_tool(predict):
     theirs.obs, theirs.uns = theirs.obs[["patient", "treatment", "dose"]].copy(), {}
     training = truth[~truth.obs["patient"].isin(TEST)].copy()
     del training.obs["plate"]
-    told = cf.Conventions(matrix="X")
-    found = score(adopt(theirs, truth, BATCHED, told, training=training), truth, **FEW)
+    given = cf.ExternalFormat(matrix="X")
+    found = score(read_external(theirs, truth, BATCHED, given, training=training), truth, **FEW)
     assert found.settings.replicates.n_between == 6

@@ -9,7 +9,7 @@ from cellflow_cli.errors import ConfigError, listed, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conventions:
+class ExternalFormat:
     """What a file of another tool does not say of itself.
 
     `matrix` names where the predicted cells are; None is X too, but then a matrix that holds the measured
