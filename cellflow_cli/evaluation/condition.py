@@ -167,7 +167,7 @@ def _out_of_range(
     lines = []
     for name in (MODEL, DECODED, FLOOR):
         if name in cells:
-            found = cells[name]
-            share = MetricValue(None, found) if isinstance(found, str) else share_outside(found.genes, real)
+            ours = cells[name]
+            share = MetricValue(None, ours) if isinstance(ours, str) else share_outside(ours.genes, real)
             lines.append(line_of(pair, name, OUT_OF_RANGE, n, share))
     return lines

@@ -1,7 +1,6 @@
 """A prediction, the baselines and the noise floor held against the truth, condition by condition."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import anndata
 import pandas as pd
@@ -12,12 +11,13 @@ from torch import Tensor
 from cellflow_cli.baselines import Baseline, Summaries
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.data.transform import FeatureTransform
+from cellflow_cli.degenerate import DegeneratePredictor
 from cellflow_cli.errors import ConfigError, DataError
 from cellflow_cli.evaluation import remarks
 from cellflow_cli.evaluation.align import Alignment, align
 from cellflow_cli.evaluation.cell_types import score_types, typed_run, why_no_types
 from cellflow_cli.evaluation.cells import Files
-from cellflow_cli.evaluation.condition import score_condition
+from cellflow_cli.evaluation.condition import Line, score_condition
 from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.evaluation.run import EvaluationRun, ExtraPrediction
@@ -69,28 +69,26 @@ def evaluate(
         ConfigError: If a metric, project or baseline has an unknown name.
         DataError: If a file is not what it should be, or nothing predicted was measured.
     """
-    _check_types(predicted=predicted, truth=truth)
+    _check_type("predicted", predicted)
+    _check_type("truth", truth)
     config = config or EvaluationConfig()
     metrics, baselines = metric_names(config), _baselines(config)
     prediction = PredictionFile.read(predicted).with_model(transform, summaries)
-    known = _fitting(prediction.summaries, prediction.features)
+    summaries = _fitting(prediction.summaries, prediction.features)
     alignment = align(predicted.obs, truth.obs, prediction.spec)
     files = Files(prediction, truth, device or torch.device("cpu"))
     run = EvaluationRun(
         config=config,
         files=files,
         alignment=alignment,
-        cell_type_key=prediction.spec.cell_type_key,
-        batch_key=_replicate_key(config, files) if prediction.spec.batch_key in truth.obs else None,
-        summaries=known,
-        scale=_scale(config, files, known),
+        summaries=summaries,
+        scale=_scale(config, files, summaries),
         metrics=metrics,
         baselines=baselines,
         degenerate=_degenerate() if config.audit else {},
         extra_predictions=dict(extra_predictions or {}),
     )
-    prediction.features.check(truth, alignment.of_truth)  # now, not when half of the populations are scored
-    files.check_prediction(alignment.of_prediction)
+    _check_values(run)
     return _scores(run, _tables(run, on_progress))
 
 
@@ -108,9 +106,9 @@ def _tables(run: EvaluationRun, on_progress: Progress | None) -> Tables:
     """Scores of all conditions, and of their cell types."""
     typed, pairs = typed_run(run), run.alignment.pairs
     no_types = why_no_types(run.files, run.cell_type_key) if run.config.cell_types else NOT_REQUESTED
-    scores: list[Any] = []
-    of_types: list[Any] = []
-    out_of_range: list[Any] = []
+    scores: list[Line] = []
+    of_types: list[tuple[object, ...]] = []
+    out_of_range: list[Line] = []
     for done, pair in enumerate(pairs):
         if on_progress:
             on_progress(done, len(pairs), f"{pair.name}, {pair.condition.label}")
@@ -133,7 +131,7 @@ def _scores(run: EvaluationRun, tables: Tables) -> Scores:
     """The tables with what belongs beside them."""
     alignment, prediction = run.alignment, run.files.prediction
     seen = _seen(alignment, prediction, run.summaries)
-    replicates = remarks.floor_replicates(_replicate_key(run.config, run.files), tables.scores)
+    replicates = remarks.floor_replicates(run.replicate_key, tables.scores)
     return Scores(
         table=tables.scores,
         by_type=tables.by_type,
@@ -148,7 +146,7 @@ def _scores(run: EvaluationRun, tables: Tables) -> Scores:
             *prediction.warnings,
             *remarks.alignment_remarks(alignment, run.summaries, seen),
             *remarks.small_remarks(tables.scores),
-            *remarks.replicate_remarks(replicates, run.batch_key is not None),
+            *remarks.replicate_remarks(replicates, run.has_replicates),
         ),
     )
 
@@ -172,17 +170,15 @@ def _settings(run: EvaluationRun, replicates: Replicates | None) -> Settings:
     )
 
 
-def _check_types(**files: Any) -> None:
-    for name, data in files.items():
-        if not isinstance(data, anndata.AnnData):
-            raise TypeError(
-                f"`{name}` is a {type(data).__name__} and not an AnnData; read files with `cf.read`"
-            )
+def _check_values(run: EvaluationRun) -> None:
+    """Refuse bad values now, and not when half of the populations are scored."""
+    run.files.transform.check(run.files.truth, run.alignment.of_truth)
+    run.files.check_prediction(run.alignment.of_prediction)
 
 
-def _replicate_key(config: EvaluationConfig, files: Files) -> str | None:
-    """Column of the replicates that the floor may be between, whether or not the truth has it."""
-    return None if config.all_cells else files.prediction.spec.batch_key
+def _check_type(name: str, data: object) -> None:
+    if not isinstance(data, anndata.AnnData):
+        raise TypeError(f"`{name}` is a {type(data).__name__} and not an AnnData; read files with `cf.read`")
 
 
 def _scale(config: EvaluationConfig, files: Files, summaries: Summaries) -> Float64[Tensor, " d"] | None:
@@ -222,7 +218,7 @@ def _baselines(config: EvaluationConfig) -> dict[str, Baseline]:
     return {name: catalog.build(catalog.choose(name)) for name in names}
 
 
-def _degenerate() -> dict[str, Any]:
+def _degenerate() -> dict[str, DegeneratePredictor]:
     catalog = Catalog("degenerate")
     return {name: catalog.load(name) for name in catalog.names()}
 

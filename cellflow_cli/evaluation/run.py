@@ -23,7 +23,7 @@ from cellflow_cli.published_metrics import find
 from cellflow_cli.types import Condition
 
 MIN_CELLS = 2
-"""Of a condition whose mean others are told from: the error of one cell's is not known."""
+"""Of a condition that others are distinguished from: the error of a mean of one cell is not known."""
 
 
 class MeanCell(NamedTuple):
@@ -84,8 +84,6 @@ class EvaluationRun:
         config: Settings.
         files: Prediction and truth.
         alignment: All conditions, sorted by sample, and measured ones that were not predicted.
-        cell_type_key: Column of obs with the cell type, if the training data had one.
-        batch_key: Column of the truth with the technical replicate; None if there is none.
         summaries: Of the training populations.
         scale: Flow features are divided by it, shape [d]; None leaves them as they are.
         metrics: Names.
@@ -97,8 +95,6 @@ class EvaluationRun:
     config: EvaluationConfig
     files: Files
     alignment: Alignment
-    cell_type_key: str | None
-    batch_key: str | None
     summaries: Summaries
     scale: Float[Tensor, " d"] | None
     metrics: tuple[str, ...]
@@ -108,6 +104,21 @@ class EvaluationRun:
     _samples: dict[tuple[tuple[str, ...], str | None], SampleCells] = field(
         default_factory=dict, init=False, repr=False
     )
+
+    @property
+    def cell_type_key(self) -> str | None:
+        """Column of obs with the cell type, if the training data had one."""
+        return self.files.prediction.spec.cell_type_key
+
+    @property
+    def replicate_key(self) -> str | None:
+        """Column of the truth with the technical replicate, which it may lack; None without a floor."""
+        return None if self.config.all_cells else self.files.prediction.spec.batch_key
+
+    @property
+    def has_replicates(self) -> bool:
+        """Whether the truth says which cells are of one replicate."""
+        return self.replicate_key in self.files.truth.obs.columns
 
     def stream(self, *names: object) -> torch.Generator:
         """The generator of one purpose."""
@@ -132,9 +143,9 @@ class EvaluationRun:
 
     def replicates(self, pair: Aligned) -> list[Int[np.ndarray, " m"]]:
         """Rows of the truth of each replicate of a measured population; cells without a label are in none."""
-        if self.batch_key is None:
+        if not self.has_replicates:
             return []
-        column = self.files.truth.obs[self.batch_key].iloc[pair.target]
+        column = self.files.truth.obs[self.replicate_key].iloc[pair.target]
         is_labelled = ~is_missing(column)
         names, rows = labels(column)[is_labelled], pair.target[is_labelled]
         return [rows[names == name] for name in distinct(names)]

@@ -69,8 +69,8 @@ def rank_baselines(summary: Summary, metric: str) -> tuple[BaselineComparison, .
         for name, differences in summary.intervals.items()
         if metric in differences
     ]
-    known = [comparison for comparison in comparisons if comparison is not None]
-    return tuple(sorted(known, key=lambda one: (not one.covers, one.lead)))
+    shared = [comparison for comparison in comparisons if comparison is not None]
+    return tuple(sorted(shared, key=lambda one: (not one.covers, one.lead)))
 
 
 def floor_beside(table: pd.DataFrame, baseline: str, metric: str) -> float | None:
