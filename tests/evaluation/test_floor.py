@@ -1,5 +1,6 @@
-"""The floor between replicates, where the truth tells them and they can be divided."""
+"""The noise floor: random halves, whole replicates, and their means and errors."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,14 @@ import pytest
 import torch
 
 import cellflow_cli as cf
-from cellflow_cli.evaluation.floor import BETWEEN, replicate_splits, replicated
+from cellflow_cli.evaluation.floor import (
+    BETWEEN,
+    averaged,
+    replicate_splits,
+    replicated,
+    split_half,
+    subsample,
+)
 from cellflow_cli.external.read import read_external
 from cellflow_cli.metrics import MetricValue
 from cellflow_cli.report.metric_docs import settings_lines
@@ -16,6 +24,7 @@ from cellflow_cli.statistics.summary import Replicates
 from tests.evaluation.conftest import SPEC, TEST, make_truth, score
 
 BATCHED = replace(SPEC, batch_key="plate")
+
 FEW = {"metrics": ["energy"], "baselines": ["identity"], "audit": False, "cell_types": False}
 
 
@@ -43,6 +52,41 @@ def floors(predict):
         )
 
     return both
+
+
+def test_halves_are_disjoint_draws_from_all_rows():
+    rows = np.arange(100, 151)
+    target, other = split_half(rows, 25, torch.Generator().manual_seed(0))
+    assert len({*target, *other}) == 50
+    assert {*target, *other} <= set(rows)
+    assert (np.diff(target) < 0).any()  # not the first rows in order
+    with pytest.raises(ValueError, match="two halves of 26 cells do not fit into 51"):
+        split_half(rows, 26, torch.Generator())
+
+
+def test_every_cell_is_drawn_equally_often():
+    rng = torch.Generator().manual_seed(0)
+    counts = np.bincount(
+        np.concatenate([subsample(np.arange(10), 3, rng) for _ in range(2000)]), minlength=10
+    )
+    assert counts.sum() == 6000
+    # Binomial with mean 600 and standard deviation 20.5: five of them
+    assert np.abs(counts - 600).max() < 103
+
+
+def test_the_floor_is_a_mean_over_splits_with_an_error():
+    value, se = averaged([MetricValue(v, "of some features") for v in (1.0, 2.0, 6.0)])
+    assert value == (3.0, "of some features")
+    assert se == pytest.approx(math.sqrt(7) / math.sqrt(3))  # variance ((-2)^2 + (-1)^2 + 3^2) / 2
+    one, unknown = averaged([MetricValue(2.0), MetricValue(None, "why")])
+    assert one == (2.0, "")
+    assert math.isnan(unknown)
+
+
+def test_the_floor_has_a_value_where_the_rows_can_have_one():
+    """Without a value on the split of all rows: means over populations would be of different ones."""
+    assert averaged([MetricValue(None, "why"), MetricValue(2.0)])[0] == (None, "why")
+    assert averaged([MetricValue(None, "why"), MetricValue(None, "else")])[0] == (None, "why")
 
 
 def test_a_replicate_effect_is_in_the_floor(floors):

@@ -1,6 +1,7 @@
 """Scores of each cell type by itself."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -97,3 +98,12 @@ def test_files(typed, predict, tmp_path):
     assert not table.duplicated(["cell_type", "sample", "treatment", "dose", "predictor", "metric"]).any()
     json.loads((tmp_path / "report" / "summary.json").read_text("utf-8"))
     found.save(tmp_path / "report", force=True)
+
+
+def test_types_are_not_ranked_among_means_of_all_types(truth, predict):
+    spec = replace(SPEC, cell_type_key="cell_type")
+    truth.obs["cell_type"] = pd.Categorical(np.where(np.arange(truth.n_obs) % 2, "T", "B"))
+    scores = score(
+        predict(truth, spec=spec), truth, metrics=["cell-eval:discrimination-score-l1"], baselines=[]
+    )
+    assert scores.by_type.metrics == ()

@@ -1,4 +1,4 @@
-"""Scores of predictions whose quality is known."""
+"""Predictions with planted faults held against the truth; every row, every reason, every refusal."""
 
 import json
 import math
@@ -18,9 +18,12 @@ from cellflow_cli.statistics.summary import Unmatched
 from tests.evaluation.conftest import SPEC, score
 
 BASELINES = tuple(Catalog("baselines").names())
+
 # A prediction file holds no training cells, and the cohort has no cell types.
 NEED_MORE = {"ot-neighbour", "pooled-treated", "mean-shift-per-type"}
+
 FAST = ("energy", "variance-ratio", "r2-mean", "r2-delta")
+
 PCA = DataSpec(
     treatment_key="treatment", control="DMSO", sample_key="patient", dose_key="dose", features="pca:3",
     expression="as-is",
@@ -328,3 +331,25 @@ def test_populations_of_a_few_cells_are_named(truth, predict):
     assert any("Compared on fewer than 20 cells a side" in text for text in small.warnings)
     enough = score(prediction, truth, metrics=["energy"], baselines=[], max_cells=20)
     assert not any("fewer than 20" in text for text in enough.warnings)
+
+
+def test_a_missing_value_of_any_measured_cell_is_refused_before_scoring(truth, predict):
+    """Whatever cells the seed would draw, and before any condition is scored."""
+    prediction = predict(truth)
+    row = np.flatnonzero((truth.obs["patient"] == "P5") & (truth.obs["treatment"] == "other"))[7]
+    truth.X[row, 2] = np.nan
+    seen = []
+    with pytest.raises(DataError, match="1 that are NaN or infinite"):
+        score(
+            prediction, truth, metrics=["energy"], max_cells=5, floor_splits=1,
+            on_progress=lambda done, total, what="": seen.append(done),
+        )  # fmt: skip
+    assert seen == []
+
+
+def test_a_prediction_on_disk_scores_like_one_in_memory(truth, predict, tmp_path):
+    prediction = predict(truth)
+    prediction.write_h5ad(tmp_path / "p.h5ad")
+    whole = score(prediction, truth, metrics=["energy"]).table
+    backed = anndata.read_h5ad(tmp_path / "p.h5ad", backed="r")
+    pd.testing.assert_frame_equal(score(backed, truth, metrics=["energy"]).table, whole)

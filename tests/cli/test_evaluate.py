@@ -214,3 +214,11 @@ def test_what_was_not_told_or_contradicts_is_refused(foreign, pred, options, cod
 
 def test_options_that_agree_with_our_own_prediction_are_no_error(foreign):
     assert run(foreign, *QUICK, *KEYS, pred="pred.h5ad").exit_code == 0
+
+
+def test_the_command_says_what_is_flagged(files):
+    found = run(files, "--metrics", "energy,r2-mean")
+    assert found.exit_code == 0
+    assert "Audit: some metrics rank a degenerate predictor first" in found.stderr
+    assert "(r2-mean)" in found.stderr
+    assert "Audit" not in run(files, "--metrics", "energy,r2-mean", "--no-audit", out="off").stderr
