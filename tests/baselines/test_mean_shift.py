@@ -53,7 +53,7 @@ def test_every_control_cell_moves_by_the_shift(summaries):
     torch.testing.assert_close(moved - control, torch.tensor([5.0, 2.0]).repeat(20, 1))
 
 
-def test_doses_are_told_apart_up_to_float32(summaries):
+def test_doses_are_the_same_up_to_float32(summaries):
     assert mean_shift(summaries, HIGH).tolist() == pytest.approx([100, 0])
     stored = Condition("drug", float(torch.tensor(0.1)))
     assert stored != LOW

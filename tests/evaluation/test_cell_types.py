@@ -32,7 +32,7 @@ def right_for_up(cells, patient, key):
     return cells + np.array([2.0, 2.0, 4.0, 0, 0], dtype=np.float32)
 
 
-def test_a_model_that_is_right_for_one_type_alone_is_told_apart(typed, predict):
+def test_a_model_that_is_right_for_one_type_alone_is_found_out(typed, predict):
     found = score(
         predict(typed, spec=TYPED, moved=right_for_up, conditions=(("drug", 1.0),)), typed,
         metrics=["energy", "w1"], baselines=["identity", "mean-shift"],

@@ -16,9 +16,9 @@ TYPED = DataSpec(**KEYS, cell_type_key="cell_type")
 PCA = DataSpec(**KEYS, features="pca:3", expression="as-is")
 
 
-def lines(scores, row, metric="energy"):
+def lines(scores, predictor, metric="energy"):
     table = scores.table
-    return table[(table["predictor"] == row) & (table["metric"] == metric)].reset_index(drop=True)
+    return table[(table["predictor"] == predictor) & (table["metric"] == metric)].reset_index(drop=True)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_truth_through_the_decoder_is_the_floor_in_components_and_less_in_genes(
     assert "truth-decoded" not in score(predict(truth), truth, metrics=["energy"]).predictors
 
 
-def test_effects_are_told_apart_and_controls_rank_by_chance(truth, fresh, predict):
+def test_effects_are_distinguished_and_controls_rank_by_chance(truth, fresh, predict):
     truth = anndata.concat([truth, fresh], index_unique="-")
     shifts = {0.1: 1.35, 1.0: 2.7}  # those of the two patients, on average
 
@@ -108,7 +108,7 @@ def test_the_rank_is_among_all_measured_conditions_predicted_or_not(truth, predi
     )
 
 
-def test_one_treatment_cannot_be_told_from_others(truth, predict):
+def test_one_treatment_has_no_rank_among_others(truth, predict):
     alone = truth[truth.obs["treatment"].isin(["DMSO", "other"])].copy()
     some = predict(truth, conditions=(("other", np.nan),))
     found = lines(score(some, alone, metrics=["discrimination"], baselines=[]), "model", "discrimination")

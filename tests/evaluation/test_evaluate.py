@@ -1,4 +1,4 @@
-"""Predictions with planted faults held against the truth; every row, every reason, every refusal."""
+"""Predictions with planted faults held against the truth; every predictor, every reason, every refusal."""
 
 import json
 import math
@@ -46,7 +46,7 @@ def without(adata, name):
     return made
 
 
-def test_every_condition_has_every_row_and_metric(truth, predict):
+def test_every_condition_has_every_predictor_and_metric(truth, predict):
     scores = score(predict(truth), truth, audit=False)
     names = Catalog("metrics").names()
     assert scores.predictors == ("model", *BASELINES, "floor")
@@ -71,7 +71,7 @@ def test_a_perfect_prediction_is_as_good_as_the_floor(truth, fresh, predict, row
         assert summary.better_than["identity"][metric] == Count(2, 2)
 
 
-def test_the_rows_are_what_they_say(truth, predict):
+def test_the_predictors_are_what_they_say(truth, predict):
     unmoved = predict(truth, moved=lambda cells, patient, key: cells)
     shifted = predict(truth, moved=lambda cells, patient, key: cells + 100)
     near, far = (score(p, truth, metrics=["energy", "variance-ratio"]) for p in (unmoved, shifted))
@@ -86,7 +86,7 @@ def test_the_rows_are_what_they_say(truth, predict):
     assert value(near, "mean-shift", "energy") < 0.5 * value(near, "identity", "energy")
 
 
-def test_the_number_of_cells_is_one_for_all_rows(truth, predict):
+def test_the_number_of_cells_is_one_for_all_predictors(truth, predict):
     few = predict(truth, moved=lambda cells, patient, key: cells[:21])
     scores = score(few, truth, metrics=["energy"])
     assert set(scores.table["n"]) == {21}
@@ -189,7 +189,7 @@ def test_an_unknown_dose_leaves_a_reason_for_the_mean_shift_alone(truth, predict
     assert (found.n_groups, found.n_missing) == (2, 2)
 
 
-def test_without_summaries_the_rows_stay_and_say_why(truth, predict):
+def test_without_summaries_the_predictors_stay_and_say_why(truth, predict):
     prediction = predict(truth)
     scores = score(without(prediction, "summaries"), truth, metrics=["energy"])
     missing = scores.table[scores.table["predictor"] == "mean-shift"]
@@ -261,12 +261,12 @@ def test_a_prediction_survives_the_disk(truth, predict, tmp_path):
     assert second.settings.prediction == {"version": "0.1.0", "model_id": "abc", "seed": 0}
 
 
-def test_progress_is_told(truth, predict):
-    told = []
-    score(predict(truth), truth, metrics=["r2-mean"], on_progress=lambda *what: told.append(what))
-    assert told[0] == (0, 6, "P4, drug 0.1")
-    assert told[-1] == (6, 6, "")
-    assert len(told) == 7
+def test_progress_is_reported(truth, predict):
+    reports = []
+    score(predict(truth), truth, metrics=["r2-mean"], on_progress=lambda *what: reports.append(what))
+    assert reports[0] == (0, 6, "P4, drug 0.1")
+    assert reports[-1] == (6, 6, "")
+    assert len(reports) == 7
 
 
 def test_what_is_no_prediction_is_refused(truth, predict):
@@ -311,7 +311,7 @@ def test_one_name_is_a_list_of_one_and_no_name_is_refused(truth, predict):
         score(prediction, "truth.h5ad")
 
 
-def test_features_in_another_order_are_told_from_others(truth, predict):
+def test_features_in_another_order_are_no_other_features(truth, predict):
     prediction = predict(truth)
     with pytest.raises(DataError, match="found all of them in another, 'm5', 'm4', 'm3' and 2 more"):
         score(prediction[:, ::-1].copy(), truth)

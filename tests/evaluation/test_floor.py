@@ -38,8 +38,8 @@ def plated(sizes=(30, 30), effect=1.0, n=60):
     return truth
 
 
-def rows_of(scores, row):
-    return scores.table[scores.table["predictor"] == row].reset_index(drop=True)
+def rows_of(scores, predictor):
+    return scores.table[scores.table["predictor"] == predictor].reset_index(drop=True)
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_the_floor_is_a_mean_over_splits_with_an_error():
     assert math.isnan(unknown)
 
 
-def test_the_floor_has_a_value_where_the_rows_can_have_one():
-    """Without a value on the split of all rows: means over populations would be of different ones."""
+def test_the_floor_has_a_value_where_predictors_can_have_one():
+    """Without a value on the split of all predictors: means over populations would be of different ones."""
     assert averaged([MetricValue(None, "why"), MetricValue(2.0)])[0] == (None, "why")
     assert averaged([MetricValue(None, "why"), MetricValue(None, "else")])[0] == (None, "why")
 
@@ -134,7 +134,7 @@ def test_the_scale_of_replicates_is_never_less_careful(floors):
         ((10, 10, 20, 20), 30, 6),
     ],
 )
-def test_all_rows_share_what_replicates_can_give(floors, sizes, n, n_between):
+def test_all_predictors_share_what_replicates_can_give(floors, sizes, n, n_between):
     between, halves = floors(plated(sizes))
     assert set(between.table["n"]) == {n}
     assert between.settings.replicates.n_between == n_between
@@ -143,7 +143,7 @@ def test_all_rows_share_what_replicates_can_give(floors, sizes, n, n_between):
         assert any(text.startswith("The floor is between random halves: ") for text in between.warnings)
 
 
-def test_fewer_cells_are_asked_for_before_halves_are_taken(floors):
+def test_fewer_cells_are_drawn_before_halves_are_taken(floors):
     between, _ = floors(plated((12, 48)), max_cells=12)
     assert set(between.table["n"]) == {12}
     assert between.settings.replicates.n_between == 6
@@ -167,7 +167,7 @@ def test_populations_differ_in_whether_they_have_replicates(predict):
     assert floor[floor.reason == ""]["treatment"].tolist() == ["other"]
 
 
-def test_cells_without_a_replicate_are_dealt_to_no_side(predict):
+def test_cells_without_a_replicate_are_on_no_side(predict):
     truth = plated((24, 24, 12), effect=6.0)
     truth.obs["plate"] = truth.obs["plate"].map({0: "a", 1: "b"})
     scores = score(predict(truth, spec=BATCHED), truth, **FEW)
@@ -205,7 +205,7 @@ def test_the_order_of_cells_draws_other_cells_and_no_other_division(predict):
     assert one.value.to_numpy() == pytest.approx(two.value.to_numpy(), rel=1e-6)
 
 
-def test_deals_are_disjoint_whole_replicates_with_both_roles():
+def test_replicate_splits_are_disjoint_whole_replicates_with_both_roles():
     replicates = [np.arange(10 * i, 10 * i + 10) for i in range(5)]
     n, sides = replicate_splits(replicates, 20, 6, torch.Generator().manual_seed(0))
     assert n == 20

@@ -19,9 +19,9 @@ KEYS = {"treatment_key": "treatment", "control": "DMSO", "sample_key": "patient"
 TYPED = DataSpec(**KEYS, cell_type_key="cell_type")
 
 
-def lines(scores, row, metric="energy"):
+def lines(scores, predictor, metric="energy"):
     table = scores.table
-    return table[(table["predictor"] == row) & (table["metric"] == metric)].reset_index(drop=True)
+    return table[(table["predictor"] == predictor) & (table["metric"] == metric)].reset_index(drop=True)
 
 
 def population(truth, patient, treatment, dose, typed):
@@ -65,7 +65,7 @@ def typed(truth):
     return truth
 
 
-def test_rows_that_need_cells_have_them_with_the_model(typed, predict):
+def test_baselines_that_need_cells_have_them_with_the_model(typed, predict):
     prediction = predict(typed)
     light = score(prediction, typed, metrics=["energy"], floor_splits=1)
     whole = score(prediction, typed, metrics=["energy"], floor_splits=1, summaries=whole_summaries(typed))
@@ -96,7 +96,7 @@ def test_cell_types_of_controls_reach_the_baseline(typed, predict):
     assert lines(untyped, "mean-shift-per-type")["reason"].str.contains("--cell-type-key").all()
 
 
-def test_training_stores_what_every_row_needs(typed):
+def test_training_stores_what_every_predictor_needs(typed):
     spec = DataSpec(**KEYS, cell_type_key="cell_type", holdout="patient=P4,P5")
     training = cf.TrainingConfig(steps=2, refit=False)
     model = cf.train(typed, spec, method="fm", training=training, seed=0, device="cpu")

@@ -66,7 +66,7 @@ def test_a_model_stands_in_for_training_cells(truth, ours, plain):
     )
 
 
-def test_without_training_the_rows_that_need_it_say_why(truth, plain):
+def test_without_training_baselines_that_need_it_say_why(truth, plain):
     scores = score(read_external(plain, truth, SPEC), truth, metrics=["energy"])
     by_row = scores.table.groupby("predictor")["value"].count()
     assert by_row["model"] == by_row["identity"] == by_row["floor"] == 6
@@ -78,7 +78,7 @@ def test_without_training_the_rows_that_need_it_say_why(truth, plain):
     assert "`--training`" in text
 
 
-def test_what_is_told_of_every_cell_completes_labels_copied_from_the_controls(truth, plain):
+def test_shared_values_complete_labels_copied_from_the_controls(truth, plain):
     one = plain[(plain.obs["treatment"] == "drug").to_numpy() & (plain.obs["dose"] == 1.0).to_numpy()]
     copied = one.copy()
     copied.obs["treatment"], copied.obs["dose"] = "DMSO", 0.0
@@ -117,7 +117,7 @@ def test_a_prediction_beside_measured_cells(truth, plain, matrix):
     )
 
 
-def test_nameless_columns_are_taken_in_order_only_when_told(truth, plain):
+def test_nameless_columns_are_taken_in_order_only_on_request(truth, plain):
     nameless = anndata.AnnData(np.array(plain.X), obs=plain.obs)
     with pytest.raises(DataError, match=r"found 0 of them.*`--assume-feature-order`"):
         read_external(nameless, truth, SPEC)
@@ -135,7 +135,7 @@ def test_nameless_columns_are_taken_in_order_only_when_told(truth, plain):
         read_external(nameless, truth, SPEC, ExternalFormat(matrix="obsm/pred"))
 
 
-def test_features_are_found_by_name_and_fewer_only_when_told(truth, plain):
+def test_features_are_found_by_name_and_fewer_only_on_request(truth, plain):
     expected = values(read_external(plain, truth, SPEC), truth)
     pd.testing.assert_series_equal(values(read_external(plain[:, ::-1].copy(), truth, SPEC), truth), expected)
     fewer = plain[:, :3].copy()
@@ -278,7 +278,7 @@ class TestExpression:
         with pytest.raises(DataError, match="negative"):
             read_external(halves, counts, spec, ExternalFormat(expression="counts"))
 
-    def test_values_below_zero_are_kept_and_told(self, spec, counts, drawn):
+    def test_values_below_zero_are_kept_and_reported(self, spec, counts, drawn):
         from dataclasses import replace
 
         logs = self.log1p(drawn)

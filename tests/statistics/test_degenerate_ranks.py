@@ -9,7 +9,7 @@ from cellflow_cli.statistics.lines import Lines
 
 
 def lines(metric="energy", **rows):
-    """One value for each of two groups; `audit_x` stands for the row `audit:x`."""
+    """One value for each of two groups; `audit_x` stands for `audit:x`."""
     found = [
         (f"G{i}", f"G{i}", "drug", np.nan, row.replace("audit_", "audit:"), metric, value, "broke", 30)
         for row, values in rows.items()

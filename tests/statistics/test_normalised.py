@@ -10,15 +10,16 @@ from tests.statistics.tables import ROWS, table
 BEST = {"energy": "low", "r2-mean": "high", "variance-ratio": "one"}
 
 
-def one(rows, metric="energy", row="model", splits=5, **more):
-    return normalised(Lines(table(rows, metric, **more)), [row], {metric: BEST[metric]}, splits)[row][metric]
+def one(rows, metric="energy", predictor="model", splits=5, **more):
+    scores = normalised(Lines(table(rows, metric, **more)), [predictor], {metric: BEST[metric]}, splits)
+    return scores[predictor][metric]
 
 
 def test_normalised_is_the_way_from_null_to_floor():
     assert one(ROWS).value == pytest.approx((5 - 2.5) / (5 - 0.5))
-    assert one(ROWS, row="identity").value == 0
+    assert one(ROWS, predictor="identity").value == 0
     assert one({**ROWS, "model": ROWS["floor"]}).value == 1
-    turned = {row: {g: [1 - v for v in vs] for g, vs in ROWS[row].items()} for row in ROWS}
+    turned = {name: {g: [1 - v for v in vs] for g, vs in ROWS[name].items()} for name in ROWS}
     assert one(turned, "r2-mean").value == pytest.approx(2.5 / 4.5)
 
 
@@ -50,7 +51,7 @@ def test_a_null_better_than_the_floor_has_no_scale(metric):
     """With the sign ignored a model far off would be more than all the way there."""
     sign = -1 if metric == "r2-mean" else 1
     values = {"model": 15.0, "identity": 9.0, "floor": 10.0}
-    found = one({row: {"P1": [sign * v], "P2": [sign * v]} for row, v in values.items()}, metric)
+    found = one({name: {"P1": [sign * v], "P2": [sign * v]} for name, v in values.items()}, metric)
     assert found.value is None
     assert "is not worse than floor" in found.reason
 
@@ -62,7 +63,7 @@ def test_without_an_effect_there_is_hardly_ever_a_scale():
     for _ in range(200):
         null, model, splits = rng.normal(size=4), rng.normal(size=4), rng.normal(size=(4, 5))
         rows = {"model": model, "identity": null, "floor": splits.mean(1)}
-        made = table({row: {f"P{i}": [v] for i, v in enumerate(vs)} for row, vs in rows.items()})
+        made = table({name: {f"P{i}": [v] for i, v in enumerate(vs)} for name, vs in rows.items()})
         made.loc[made["predictor"] == "floor", "se"] = splits.std(1, ddof=1) / np.sqrt(5)
         found = normalised(Lines(made), ["model"], {"energy": "low"}, 5)["model"]["energy"]
         scales += found.value is not None
@@ -77,6 +78,6 @@ def test_where_there_is_no_normalised_score_it_says_why():
         in normalised(Lines(old), ["model"], {"energy": "low"}, 5)["model"]["energy"].reason
     )
     assert "best value is one" in one(ROWS, "variance-ratio").reason
-    nothing = one({row: groups for row, groups in ROWS.items() if row != "identity"})
+    nothing = one({name: groups for name, groups in ROWS.items() if name != "identity"})
     assert nothing.value is None
     assert nothing.reason.startswith("no condition with a value of `model`, of the null")
