@@ -15,7 +15,7 @@ from cellflow_cli.files import check_writable, replaced_folder
 from cellflow_cli.statistics.by_type import TypeScores
 from cellflow_cli.statistics.html import as_html
 from cellflow_cli.statistics.lines import COLUMNS, MODEL
-from cellflow_cli.statistics.summary import Settings, Summary, Tables, Unmatched, predictors_of, summarise
+from cellflow_cli.statistics.summary import Settings, Summary, Tables, Unmatched, predictors_of, summary_of
 
 TABLE_FILE = "scores.csv"
 TYPE_FILE = "scores_by_type.csv"
@@ -93,7 +93,7 @@ class Scores:
 
     @cached_property
     def _summary(self) -> Summary:
-        return summarise(
+        return summary_of(
             self._tables,
             metrics=self.metrics,
             baselines=self.baselines,

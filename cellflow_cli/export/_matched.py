@@ -13,7 +13,7 @@ from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import DataError, listed
 from cellflow_cli.evaluation.align import Aligned, align
 from cellflow_cli.evaluation.cells import Files
-from cellflow_cli.evaluation.floor import some
+from cellflow_cli.evaluation.floor import subsample
 from cellflow_cli.prediction.file import PredictionFile
 
 SAMPLE, CONDITION, ROLE, POPULATION = (
@@ -73,7 +73,7 @@ def matched(
             f"Expected control cells of every sample, found none of {listed(dict.fromkeys(bare))} in either "
             "file. Predict without `--no-controls`, or give the controls with the truth."
         )
-    files = Files(predicted, truth, transform, torch.device("cpu"))
+    files = Files(provenance, truth, torch.device("cpu"))
     files.check_prediction(alignment.of_prediction)
     reader = _Parts(files, provenance, max_cells, seed)
     parts, samples = [], set()
@@ -108,7 +108,9 @@ class _Parts:
     def _part(self, pair: Aligned, role: str, rows: np.ndarray, in_truth: bool) -> anndata.AnnData:
         condition = CONTROL if role == CONTROL else pair.condition.label
         if self._max_cells is not None:
-            rows = some(rows, self._max_cells, rng.stream(self._seed, "export", pair.name, condition, role))
+            rows = subsample(
+                rows, self._max_cells, rng.stream(self._seed, "export", pair.name, condition, role)
+            )
         cells = (self._files.of_truth if in_truth else self._files.of_prediction)(rows)
         flow = cells.flow.numpy()
         key = self._transform.obsm_key

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from cellflow_cli import rng
 from cellflow_cli.evaluation.align import Aligned
-from cellflow_cli.evaluation.floor import some
+from cellflow_cli.evaluation.floor import subsample
 from cellflow_cli.prediction.file import PredictionFile
 from cellflow_cli.statistics.feature_changes import (
     FeatureChanges,
@@ -215,7 +215,7 @@ def _control(file: PredictionFile, truth: anndata.AnnData, pair: Aligned, seed: 
 
 
 def _some(rows: Int[np.ndarray, " n"], seed: int, *names: str) -> Int[np.ndarray, " k"]:
-    return some(rows, _READ, rng.stream(seed, "report", *names))
+    return subsample(rows, _READ, rng.stream(seed, "report", *names))
 
 
 def _predicted(file: PredictionFile, rows: Int[np.ndarray, " n"]) -> _Cells:

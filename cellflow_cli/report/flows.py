@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from cellflow_cli import rng
 from cellflow_cli.evaluation.align import Aligned
-from cellflow_cli.evaluation.floor import some
+from cellflow_cli.evaluation.floor import subsample
 from cellflow_cli.files import replaced_file
 from cellflow_cli.model import Model, paths, why_no_paths
 from cellflow_cli.prediction.file import PredictionFile
@@ -103,7 +103,7 @@ def read_flows(
     for one in plotted:
         pair = by_key[one.key]
         draws = rng.stream(seed, "report", pair.name, "paths")
-        kept = some(np.arange(len(pair.control)), max_points, draws)
+        kept = subsample(np.arange(len(pair.control)), max_points, draws)
         followed = paths(model, file, pair, kept, TIMES)
         clouds = [projection.project(cloud) for cloud in followed.clouds]
         flows.append(

@@ -7,7 +7,7 @@ import torch
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.evaluation.compute import compute
-from cellflow_cli.evaluation.floor import halves, some
+from cellflow_cli.evaluation.floor import split_half, subsample
 from cellflow_cli.metrics import Comparison
 from cellflow_cli.ot import exact
 
@@ -55,17 +55,19 @@ def test_a_solver_that_gives_up_is_a_reason(monkeypatch):
 
 def test_halves_are_disjoint_draws_from_all_rows():
     rows = np.arange(100, 151)
-    target, other = halves(rows, 25, torch.Generator().manual_seed(0))
+    target, other = split_half(rows, 25, torch.Generator().manual_seed(0))
     assert len({*target, *other}) == 50
     assert {*target, *other} <= set(rows)
     assert (np.diff(target) < 0).any()  # not the first rows in order
     with pytest.raises(ValueError, match="two halves of 26 cells do not fit into 51"):
-        halves(rows, 26, torch.Generator())
+        split_half(rows, 26, torch.Generator())
 
 
 def test_every_cell_is_drawn_equally_often():
     rng = torch.Generator().manual_seed(0)
-    counts = np.bincount(np.concatenate([some(np.arange(10), 3, rng) for _ in range(2000)]), minlength=10)
+    counts = np.bincount(
+        np.concatenate([subsample(np.arange(10), 3, rng) for _ in range(2000)]), minlength=10
+    )
     assert counts.sum() == 6000
     # Binomial with mean 600 and standard deviation 20.5: five of them
     assert np.abs(counts - 600).max() < 103

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cellflow_cli.data.schema import DataSpec
-from cellflow_cli.evaluation.out_of_range import share_outside
+from cellflow_cli.evaluation.compute import share_outside
 from tests.evaluation.conftest import score
 
 PCA = DataSpec(

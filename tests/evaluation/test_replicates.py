@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import cellflow_cli as cf
-from cellflow_cli.evaluation.floor import BETWEEN, deals, replicated
+from cellflow_cli.evaluation.floor import BETWEEN, replicate_splits, replicated
 from cellflow_cli.external.read import adopt
 from cellflow_cli.metrics import MetricValue
 from cellflow_cli.report.metric_docs import settings_lines
@@ -163,7 +163,7 @@ def test_the_order_of_cells_draws_other_cells_and_no_other_division(predict):
 
 def test_deals_are_disjoint_whole_replicates_with_both_roles():
     replicates = [np.arange(10 * i, 10 * i + 10) for i in range(5)]
-    n, sides = deals(replicates, 20, 6, torch.Generator().manual_seed(0))
+    n, sides = replicate_splits(replicates, 20, 6, torch.Generator().manual_seed(0))
     assert n == 20
     assert len(sides) == 6
     for target, other in sides:
@@ -171,7 +171,7 @@ def test_deals_are_disjoint_whole_replicates_with_both_roles():
         assert not set(target // 10) & set(other // 10)
     assert {len(set(target // 10)) for target, _ in sides} == {2, 3}
     assert len({frozenset(target // 10) for target, _ in sides}) > 2
-    assert deals(replicates[:1], 4, 3, torch.Generator()) == (4, [])
+    assert replicate_splits(replicates[:1], 4, 3, torch.Generator()) == (4, [])
 
 
 def test_types_have_floors_of_their_own(predict):

@@ -16,7 +16,7 @@ from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, DataError
 from cellflow_cli.evaluation.floor import averaged
 from cellflow_cli.metrics import MetricValue
-from cellflow_cli.model import predict as predict_with
+from cellflow_cli.prediction import predict as predict_with
 from cellflow_cli.types import Condition, Population, PopulationPair
 from tests.evaluation.conftest import SPEC, score
 

@@ -70,7 +70,7 @@ def test_types_leave_all_other_numbers_alone(typed, predict):
         score(predict(typed, spec=TYPED), typed, metrics=["energy"], cell_types=on) for on in (True, False)
     )
     pd.testing.assert_frame_equal(with_.table, without.table)
-    assert without.summary().cell_types.to_json() == {"reason": "cell types were not asked for"}
+    assert without.summary().cell_types.to_json() == {"reason": "cell types were not requested"}
 
 
 def test_why_there_are_no_types(typed, predict):

@@ -1,10 +1,11 @@
-"""Numbers between mean cells that several projects share."""
+"""What the metrics of several projects share: numbers between mean cells, remarks."""
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from cellflow_cli.metrics import Comparison, MetricValue
+from cellflow_cli.ot.sinkhorn import Entropic
 
 
 def mean_difference(comparison: Comparison) -> Float64[Tensor, " d"]:
@@ -24,3 +25,10 @@ def determination(comparison: Comparison) -> MetricValue:
     if len(observed) < 2 or total <= 1e-12 * torch.linalg.vector_norm(observed):
         return MetricValue(None, f"no spread over the {len(observed)} target means that could be explained")
     return MetricValue(float(1 - (mean_difference(comparison).norm() / total) ** 2))
+
+
+def stopped_early(solution: Entropic) -> str:
+    """A remark on an iteration that did not converge; empty if it did."""
+    if solution.converged:
+        return ""
+    return f"the iteration was stopped after {solution.n_iter:,} steps, marginals {solution.residual:.1g} off"
