@@ -19,7 +19,7 @@ from cellflow_cli.external.cells import ForeignCells, column_names, fitted, fore
 from cellflow_cli.external.external_format import Conventions
 from cellflow_cli.external.obs import labelled
 from cellflow_cli.external.training_part import TrainingPart
-from cellflow_cli.prediction.file import KEY, PREDICTED
+from cellflow_cli.prediction.file import KEY, OTHER_TOOL, PREDICTED
 
 _MAX_COMPARED = 200  # cells of a population that are looked up among the measured ones
 _COPIED = 0.9  # share of them above which a prediction is taken for a copy of the truth
@@ -135,7 +135,7 @@ def _remarks(cells: ForeignCells, n_control: int, part: TrainingPart, told: Conv
 def _uns(spec: DataSpec, part: TrainingPart, remarks: list[str]) -> dict[str, Any]:
     """As `cellflow predict` stores it, summaries with their cells."""
     made: dict[str, Any] = {
-        "method": "another tool",
+        "method": OTHER_TOOL,
         "spec": json.dumps(asdict(spec), ensure_ascii=False),
         "transform_json": json.dumps(part.transform.to_json(), ensure_ascii=False),
         "transform": part.transform.arrays(),
