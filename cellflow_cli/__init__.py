@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from cellflow_cli.evaluation.config import EvaluationConfig
     from cellflow_cli.evaluation.evaluate import evaluate
     from cellflow_cli.evaluation.result import Scores
-    from cellflow_cli.external.external_format import Conventions
-    from cellflow_cli.external.read import adopt
+    from cellflow_cli.external.file_format import ExternalFormat
+    from cellflow_cli.external.read import read_external
     from cellflow_cli.flow.ode import SolverConfig
     from cellflow_cli.model import Model, load
     from cellflow_cli.prediction import PredictionRequest
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Choice": "catalog:Choice",
-    "Conventions": "external.external_format:Conventions",
     "DataSpec": "data.schema:DataSpec",
     "EvaluationConfig": "evaluation.config:EvaluationConfig",
+    "ExternalFormat": "external.file_format:ExternalFormat",
     "Model": "model:Model",
     "PredictionRequest": "prediction:PredictionRequest",
     "RunConfig": "config:RunConfig",
@@ -45,17 +45,17 @@ _HOME = {
     "SolverConfig": "flow.ode:SolverConfig",
     "TrainingConfig": "training.loop:TrainingConfig",
     "__version__": "_version:__version__",
-    "adopt": "external.read:adopt",
     "evaluate": "evaluation.evaluate:evaluate",
     "load": "model:load",
     "read": "data.read:read",
+    "read_external": "external.read:read_external",
 }
 
 __all__ = [
     "Choice",
-    "Conventions",
     "DataSpec",
     "EvaluationConfig",
+    "ExternalFormat",
     "Model",
     "PredictionRequest",
     "RunConfig",
@@ -63,10 +63,10 @@ __all__ = [
     "SolverConfig",
     "TrainingConfig",
     "__version__",
-    "adopt",
     "evaluate",
     "load",
     "read",
+    "read_external",
     "train",
 ]
 

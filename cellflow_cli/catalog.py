@@ -1,7 +1,7 @@
 """The folder is the table: a file `metrics/mmd_rbf.py` *is* the metric `mmd-rbf`.
 
 Names are listed without importing anything, so that `cellflow list` and error messages stay
-quick; the one asked for is imported. Packages of other people join through entry points whose
+quick; the one that is named is imported. Packages of other people join through entry points whose
 group is `cellflow.<room>` and whose object is the entry itself.
 """
 
@@ -70,13 +70,13 @@ class Catalog:
 
     def summaries(self) -> dict[str, str]:
         """First docstring line of each entry, read without importing it."""
-        found: dict[str, str] = {}
+        lines: dict[str, str] = {}
         for path in self._files():
             text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            found[path.stem.replace("_", "-")] = text.split("\n", 1)[0].rstrip(".")
+            lines[path.stem.replace("_", "-")] = text.split("\n", 1)[0].rstrip(".")
         for name, point in self._plugins().items():
-            found.setdefault(name, f"from {point.value.split(':')[0]}")
-        return dict(sorted(found.items()))
+            lines.setdefault(name, f"from {point.value.split(':')[0]}")
+        return dict(sorted(lines.items()))
 
     def load(self, name: str) -> Any:
         """The entry called `name`: the constant `ENTRY` that its file ends with.
@@ -120,4 +120,4 @@ def rooms() -> dict[str, str]:
         path.parent.name: _KIND.search(path.read_text(encoding="utf-8"))
         for path in Path(__file__).parent.glob("*/__init__.py")
     }
-    return {room: found[1] for room, found in sorted(kinds.items()) if found}
+    return {room: kind[1] for room, kind in sorted(kinds.items()) if kind}

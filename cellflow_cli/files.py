@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -9,6 +10,17 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from cellflow_cli.errors import OutputError, listed
+
+_ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.+)")  # two letters or more: C:/ is a drive
+
+
+def address_of(path: Path | str) -> str | None:
+    """The address, such as `s3://bucket/cells.h5ad`, that a path was given as; None if it is local.
+
+    A `Path` has lost one of the two slashes.
+    """
+    match = _ADDRESS.fullmatch(str(path))
+    return f"{match[1]}://{match[2]}" if match and not Path(path).exists() else None
 
 
 def check_writable(path: Path, *, force: bool, holds: Collection[str] | None = None) -> None:
@@ -22,9 +34,15 @@ def check_writable(path: Path, *, force: bool, holds: Collection[str] | None = N
             costs nobody their data.
 
     Raises:
-        OutputError: If it exists and may not be replaced, or its parent is missing or read-only.
+        OutputError: If it exists and may not be replaced, its parent is missing or read-only, or it is an
+            address.
     """
     path = Path(path)
+    if address := address_of(path):
+        raise OutputError(
+            f"Expected a local path for the output, found the address `{address}`. Write to a local folder "
+            "and upload the result, or mount it."
+        )
     parent = path.absolute().parent
     try:
         if path.exists():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cellflow_cli.errors import OutputError
-from cellflow_cli.files import check_writable, replaced_file, replaced_folder
+from cellflow_cli.files import address_of, check_writable, replaced_file, replaced_folder
 
 MODEL = ("config.json", "weights")
 
@@ -178,3 +178,28 @@ def test_checking_changes_nothing(folder):
     check_writable(folder, force=True, holds=MODEL)
     check_writable(folder.parent / "other", force=False)
     assert names(folder.parent) == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        ("s3://bucket/a.h5ad", "s3://bucket/a.h5ad"),
+        (Path("http://host/a"), "http://host/a"),
+        ("C:/data/a.h5ad", None),
+        ("plates/a:b.h5ad", None),
+    ],
+)
+def test_addresses_are_told_from_paths(path, address):
+    assert address_of(path) == address
+
+
+def test_an_address_cannot_be_written():
+    with pytest.raises(OutputError, match="found the address `s3://bucket/model`"):
+        check_writable(Path("s3://bucket/model"), force=True)
+
+
+def test_a_file_that_only_looks_like_an_address_is_local(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:").mkdir()
+    (tmp_path / "s3:" / "a.h5ad").write_text("")
+    assert address_of(Path("s3:/a.h5ad")) is None

@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "cellflow_cli"
-ROOMS = ("data",)
+ROOMS = (
+    *("data", "metrics", "published_metrics", "baselines", "degenerate"),
+    *("evaluation", "statistics", "external"),
+)
 """Rooms that must not know which feature spaces there are."""
 KIND = re.compile(r"""["']pca["']|\bkind\s*[!=]=\s*["']values["']|startswith\(["']pca|["']X_pca["']""")
 

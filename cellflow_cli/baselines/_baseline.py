@@ -1,4 +1,4 @@
-"""What every baseline is told, and what it answers."""
+"""What every baseline is given, and what it answers."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +12,7 @@ from cellflow_cli.types import Condition
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class BaselineInput:
+class BaselineRequest:
     """Control cells of a sample, and what is done to it.
 
     Attributes:
@@ -45,17 +45,17 @@ class Baseline(Protocol):
     """A simple predictor that a method has to beat, fitted on the training part only."""
 
     def predict(
-        self, asked: BaselineInput, summaries: Summaries, rng: torch.Generator
+        self, request: BaselineRequest, summaries: Summaries, rng: torch.Generator
     ) -> Float[Tensor, "n d"]:
         """Cells that the sample would have under the condition.
 
         Args:
-            asked: Control cells, one or more, and the condition.
+            request: Control cells, one or more, and the condition.
             summaries: The training populations.
             rng: For baselines that draw.
 
         Returns:
-            Predicted cells, as many as `asked.control` and in its units and dtype, shape [n, d].
+            Predicted cells, as many as `request.control` and in its units and dtype, shape [n, d].
 
         Raises:
             MetricError: If the baseline has no answer; the message says why.

@@ -182,7 +182,7 @@ def summarise(
         pairs: Training pairs, one or more.
         scale: Training spread per feature, shape [d].
         rng: Draws which cells are kept.
-        n_cells: Most cells kept of each population.
+        n_cells: Maximum cells kept of each population.
         cell_types: Names of the one-hot `node_features` of the populations, if they have any.
     """
     if not pairs:
@@ -190,8 +190,8 @@ def summarise(
     controls: list[StoredPopulation] = []
     source: list[int] = []
     for pair in pairs:
-        known = (i for i, control in enumerate(controls) if _same(control, pair.source))
-        position = next(known, len(controls))
+        matches = (i for i, control in enumerate(controls) if _same(control, pair.source))
+        position = next(matches, len(controls))
         if position == len(controls):
             controls.append(pair.source)
         source.append(position)

@@ -1,4 +1,4 @@
-"""The training populations under one condition, as most baselines ask for them."""
+"""The training populations under one condition, as most baselines need them."""
 
 import math
 from collections.abc import Sequence
@@ -39,12 +39,12 @@ def trained(summaries: Summaries, condition: Condition) -> Trained:
     """
     treated = [i for i in summaries.treated if _same(summaries.conditions[i], condition)]
     if not treated:
-        known = sorted(
+        measured = sorted(
             {c for c in summaries.conditions if c is not None}, key=lambda c: (c.treatment, c.dose or 0)
         )
         raise MetricError(
             f"Expected training populations under {condition.label!r}, "
-            f"found {listed(c.label for c in known) or 'none at all'}: nothing to predict from."
+            f"found {listed(c.label for c in measured) or 'none at all'}: nothing to predict from."
         )
     control = [int(summaries.source[i]) for i in treated]
     return Trained(

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cellflow_cli.baselines._baseline import BaselineInput
+from cellflow_cli.baselines._baseline import BaselineRequest
 from cellflow_cli.baselines._summaries import Summaries
 from cellflow_cli.catalog import Entry
 
@@ -20,10 +20,10 @@ class Identity:
     """The prediction that a treatment does nothing."""
 
     def predict(
-        self, asked: BaselineInput, summaries: Summaries, rng: torch.Generator
+        self, request: BaselineRequest, summaries: Summaries, rng: torch.Generator
     ) -> Float[Tensor, "n d"]:
         """The control cells, unchanged, shape [n, d]."""
-        return asked.control
+        return request.control
 
 
 def build(config: IdentityConfig) -> Identity:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from cellflow_cli.baselines._baseline import BaselineInput
+from cellflow_cli.baselines._baseline import BaselineRequest
 from cellflow_cli.baselines._summaries import Summaries
 from cellflow_cli.baselines._trained import mean_over_groups, trained
 from cellflow_cli.catalog import Entry
@@ -22,14 +22,14 @@ class MeanShift:
     """One vector per condition, learned from the training groups and added to every control cell."""
 
     def predict(
-        self, asked: BaselineInput, summaries: Summaries, rng: torch.Generator
+        self, request: BaselineRequest, summaries: Summaries, rng: torch.Generator
     ) -> Float[Tensor, "n d"]:
         """Control cells plus `mean_shift` of the condition, shape [n, d].
 
         Raises:
             MetricError: If no training population had this treatment at this dose.
         """
-        return asked.control + mean_shift(summaries, asked.condition).to(asked.control)
+        return request.control + mean_shift(summaries, request.condition).to(request.control)
 
 
 def mean_shift(summaries: Summaries, condition: Condition) -> Float64[Tensor, " d"]:
@@ -42,8 +42,8 @@ def mean_shift(summaries: Summaries, condition: Condition) -> Float64[Tensor, " 
     Raises:
         MetricError: If no training population had this treatment at this dose.
     """
-    known = trained(summaries, condition)
-    return mean_over_groups(known.shift, known.groups)
+    training = trained(summaries, condition)
+    return mean_over_groups(training.shift, training.groups)
 
 
 def build(config: MeanShiftConfig) -> MeanShift:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from cellflow_cli.baselines._baseline import BaselineInput
+from cellflow_cli.baselines._baseline import BaselineRequest
 from cellflow_cli.baselines._summaries import Summaries
 from cellflow_cli.baselines._trained import mean_over_groups, trained
 from cellflow_cli.baselines._types import TypeMeans
@@ -20,7 +20,7 @@ class MeanShiftPerTypeConfig:
     """Which means are trusted."""
 
     min_cells: int = field(
-        default=5, metadata={"help": "Fewest cells of a type, control and treated, for a sample to count."}
+        default=5, metadata={"help": "Minimum cells of a type, control and treated, for a sample to count."}
     )
 
     def __post_init__(self) -> None:
@@ -39,7 +39,7 @@ class MeanShiftPerType:
         self.config = config
 
     def predict(
-        self, asked: BaselineInput, summaries: Summaries, rng: torch.Generator
+        self, request: BaselineRequest, summaries: Summaries, rng: torch.Generator
     ) -> Float[Tensor, "n d"]:
         """Control cells, each plus `type_shifts` of its type, shape [n, d].
 
@@ -52,16 +52,16 @@ class MeanShiftPerType:
         if summaries.types is None:
             raise MetricError(
                 "Expected cell types in the training summaries, found none. "
-                "Train with `--cell-type-key` to have this row."
+                "Train with `--cell-type-key` to have this baseline."
             )
-        if asked.cell_types is None:
+        if request.cell_types is None:
             raise MetricError(
                 "Expected cell types of the control cells, found none. Give controls whose obs has the "
                 "cell-type column of the training data."
             )
-        shifts, overall = type_shifts(summaries, summaries.types, asked.condition, self.config.min_cells)
-        moved = torch.stack([shifts.get(name, overall) for name in asked.cell_types])
-        return asked.control + moved.to(asked.control)
+        shifts, overall = type_shifts(summaries, summaries.types, request.condition, self.config.min_cells)
+        moved = torch.stack([shifts.get(name, overall) for name in request.cell_types])
+        return request.control + moved.to(request.control)
 
 
 def type_shifts(
@@ -80,16 +80,16 @@ def type_shifts(
     Raises:
         MetricError: If no training population had this treatment at this dose.
     """
-    known = trained(summaries, condition)
-    control, treated = list(known.control), list(known.treated)
+    training = trained(summaries, condition)
+    control, treated = list(training.control), list(training.treated)
     enough = torch.minimum(types.n_cells[control], types.n_cells[treated]) >= min_cells
     shift = types.mean[treated] - types.mean[control]
     shifts = {}
     for q, name in enumerate(types.names):
         rows = torch.nonzero(enough[:, q]).flatten().tolist()
         if rows:
-            shifts[name] = mean_over_groups(shift[rows, q], [known.groups[i] for i in rows])
-    return shifts, mean_over_groups(known.shift, known.groups)
+            shifts[name] = mean_over_groups(shift[rows, q], [training.groups[i] for i in rows])
+    return shifts, mean_over_groups(training.shift, training.groups)
 
 
 def build(config: MeanShiftPerTypeConfig) -> MeanShiftPerType:

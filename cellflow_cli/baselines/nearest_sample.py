@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cellflow_cli.baselines._baseline import BaselineInput
+from cellflow_cli.baselines._baseline import BaselineRequest
 from cellflow_cli.baselines._summaries import Summaries
 from cellflow_cli.baselines._trained import trained, unit
 from cellflow_cli.catalog import Entry
@@ -27,16 +27,16 @@ class NearestSample:
     """
 
     def predict(
-        self, asked: BaselineInput, summaries: Summaries, rng: torch.Generator
+        self, request: BaselineRequest, summaries: Summaries, rng: torch.Generator
     ) -> Float[Tensor, "n d"]:
         """Control cells plus the shift of the nearest sample, shape [n, d].
 
         Raises:
             MetricError: If no training population had this treatment at this dose.
         """
-        known = trained(summaries, asked.condition)
-        distance = torch.linalg.vector_norm((known.mean - asked.mean) / unit(summaries), dim=1)
-        return asked.control + known.shift[int(distance.argmin())].to(asked.control)
+        training = trained(summaries, request.condition)
+        distance = torch.linalg.vector_norm((training.mean - request.mean) / unit(summaries), dim=1)
+        return request.control + training.shift[int(distance.argmin())].to(request.control)
 
 
 def build(config: NearestSampleConfig) -> NearestSample:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from cellflow_cli.baselines._baseline import BaselineInput
+from cellflow_cli.baselines._baseline import BaselineRequest
 from cellflow_cli.baselines._summaries import Summaries
 from cellflow_cli.baselines._trained import need_cells, trained, unit
 from cellflow_cli.catalog import Entry
@@ -24,7 +24,7 @@ class OtNeighbourConfig:
     """Nothing to set."""
 
 
-class _Moves(NamedTuple):
+class _Paired(NamedTuple):
     """Training control cells under one condition, s of them, and where they went.
 
     Attributes:
@@ -44,15 +44,15 @@ class OtNeighbour:
     Here pi is the exact optimal pairing of the kept control and treated cells of a training sample,
     m_i and m are the control means of the samples of x_i and of x, and s is the training spread,
     by which cells are divided before pairing, too. The pairing of a condition is kept for the next
-    sample that is asked for.
+    sample.
     """
 
     def __init__(self) -> None:
         self._summaries: Summaries | None = None
-        self._moves: dict[Condition, _Moves] = {}
+        self._paired: dict[Condition, _Paired] = {}
 
     def predict(
-        self, asked: BaselineInput, summaries: Summaries, rng: torch.Generator
+        self, request: BaselineRequest, summaries: Summaries, rng: torch.Generator
     ) -> Float[Tensor, "n d"]:
         """Control cells, each plus a displacement, shape [n, d].
 
@@ -61,23 +61,23 @@ class OtNeighbour:
                 hold no cells.
         """
         if summaries is not self._summaries:
-            self._summaries, self._moves = summaries, {}
-        if asked.condition not in self._moves:
-            self._moves[asked.condition] = _moves(summaries, asked.condition)
-        moves = self._moves[asked.condition]
-        cells = (asked.control.detach().double().cpu() - asked.mean) / unit(summaries)
-        return asked.control + moves.displacement[_nearest(cells, moves.cells)].to(asked.control)
+            self._summaries, self._paired = summaries, {}
+        if request.condition not in self._paired:
+            self._paired[request.condition] = _paired(summaries, request.condition)
+        paired = self._paired[request.condition]
+        cells = (request.control.detach().double().cpu() - request.mean) / unit(summaries)
+        return request.control + paired.displacement[_nearest(cells, paired.cells)].to(request.control)
 
 
-def _moves(summaries: Summaries, condition: Condition) -> _Moves:
-    known, scale = trained(summaries, condition), unit(summaries)
+def _paired(summaries: Summaries, condition: Condition) -> _Paired:
+    training, scale = trained(summaries, condition), unit(summaries)
     need_cells(summaries)
     cells, displacement = [], []
-    for i, j, mean in zip(known.control, known.treated, known.mean, strict=True):
+    for i, j, mean in zip(training.control, training.treated, training.mean, strict=True):
         x0, x1 = summaries.cells_of(i).double(), summaries.cells_of(j).double()
         cells.append((x0 - mean) / scale)
         displacement.append(x1[_partners(x0 / scale, x1 / scale)] - x0)
-    return _Moves(torch.cat(cells), torch.cat(displacement))
+    return _Paired(torch.cat(cells), torch.cat(displacement))
 
 
 def _partners(x0: Float64[Tensor, "n d"], x1: Float64[Tensor, "m d"]) -> Tensor:
@@ -95,10 +95,10 @@ def _partners(x0: Float64[Tensor, "n d"], x1: Float64[Tensor, "m d"]) -> Tensor:
         raise MetricError(f"{error} The training cells were not paired.") from error
 
 
-def _nearest(cells: Float64[Tensor, "n d"], known: Float64[Tensor, "s d"]) -> Tensor:
-    """Row of `known` nearest to each cell, in blocks, shape [n]."""
-    rows = max(1, _ENTRIES // len(known))
-    return torch.cat([torch.cdist(block, known).argmin(1) for block in cells.split(rows)])
+def _nearest(cells: Float64[Tensor, "n d"], others: Float64[Tensor, "s d"]) -> Tensor:
+    """Row of `others` nearest to each cell, in blocks, shape [n]."""
+    rows = max(1, _ENTRIES // len(others))
+    return torch.cat([torch.cdist(block, others).argmin(1) for block in cells.split(rows)])
 
 
 def build(config: OtNeighbourConfig) -> OtNeighbour:

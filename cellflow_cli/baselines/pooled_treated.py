@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cellflow_cli.baselines._baseline import BaselineInput
+from cellflow_cli.baselines._baseline import BaselineRequest
 from cellflow_cli.baselines._summaries import Summaries
 from cellflow_cli.baselines._trained import need_cells, trained
 from cellflow_cli.catalog import Entry
@@ -20,11 +20,11 @@ class PooledTreatedConfig:
 class PooledTreated:
     """The average treated population: equally many cells of each training population.
 
-    Where more cells are asked for than were kept, all kept ones come equally often, up to one.
+    Where more cells are needed than were kept, all kept ones come equally often, up to one.
     """
 
     def predict(
-        self, asked: BaselineInput, summaries: Summaries, rng: torch.Generator
+        self, request: BaselineRequest, summaries: Summaries, rng: torch.Generator
     ) -> Float[Tensor, "n d"]:
         """As many treated cells as there are control cells, in random order, shape [n, d].
 
@@ -32,14 +32,14 @@ class PooledTreated:
             MetricError: If no training population had this treatment at this dose, or the summaries
                 hold no cells.
         """
-        known, n = trained(summaries, asked.condition), len(asked.control)
+        training, n = trained(summaries, request.condition), len(request.control)
         need_cells(summaries)
-        order = torch.randperm(len(known.treated), generator=rng).tolist()
+        order = torch.randperm(len(training.treated), generator=rng).tolist()
         drawn = []
         for rank, i in enumerate(order):
             share = n // len(order) + (rank < n % len(order))
-            drawn.append(_draw(summaries.cells_of(known.treated[i]), share, rng))
-        return torch.cat(drawn)[torch.randperm(n, generator=rng)].to(asked.control)
+            drawn.append(_draw(summaries.cells_of(training.treated[i]), share, rng))
+        return torch.cat(drawn)[torch.randperm(n, generator=rng)].to(request.control)
 
 
 def _draw(cells: Float[Tensor, "k d"], n: int, rng: torch.Generator) -> Float[Tensor, "n d"]:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from cellflow_cli.baselines._baseline import BaselineInput
+from cellflow_cli.baselines._baseline import BaselineRequest
 from cellflow_cli.baselines._summaries import Summaries
 from cellflow_cli.baselines._trained import trained, unit
 from cellflow_cli.catalog import Entry
@@ -37,16 +37,18 @@ class Ridge:
         self.config = config
 
     def predict(
-        self, asked: BaselineInput, summaries: Summaries, rng: torch.Generator
+        self, request: BaselineRequest, summaries: Summaries, rng: torch.Generator
     ) -> Float[Tensor, "n d"]:
         """Control cells plus `ridge` at their mean, features divided by the training spread, shape [n, d].
 
         Raises:
             MetricError: If no training population had this treatment at this dose.
         """
-        known, scale = trained(summaries, asked.condition), unit(summaries)
-        shift = ridge(known.mean / scale, known.shift / scale, asked.mean / scale, self.config.penalty)
-        return asked.control + (shift * scale).to(asked.control)
+        training, scale = trained(summaries, request.condition), unit(summaries)
+        shift = ridge(
+            training.mean / scale, training.shift / scale, request.mean / scale, self.config.penalty
+        )
+        return request.control + (shift * scale).to(request.control)
 
 
 def ridge(

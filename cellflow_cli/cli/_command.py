@@ -1,45 +1,52 @@
-"""What every command does alike: `--quiet`, `--debug`, and errors as one message with an exit code."""
+"""What all commands share: options from dataclasses, `--quiet`, `--debug`, and how errors end."""
 
 import functools
 import inspect
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
 from cellflow_cli.cli import console
+from cellflow_cli.cli._fields import COMPUTE, OUTPUT, OptionsOf
 from cellflow_cli.errors import CellflowError
 
 INTERRUPTED = 130
 
-_Quiet = Annotated[
-    bool, typer.Option("--quiet", help="Print errors only.", show_default=False, rich_help_panel="Output")
-]
-_Debug = Annotated[
-    bool,
-    typer.Option(
-        "--debug", help="Show the traceback of an error.", show_default=False, rich_help_panel="Compute"
-    ),
-]
+
+def _switch(name: str, text: str, panel: str) -> inspect.Parameter:
+    option = typer.Option(f"--{name}", help=text, show_default=False, rich_help_panel=panel)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=False, annotation=Annotated[bool, option])
+
+
+_COMMON = (
+    _switch("quiet", "Print errors only.", OUTPUT),
+    _switch("debug", "Show the traceback of an error.", COMPUTE),
+)
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """The function with the options `--quiet` and `--debug`, its errors turned into messages.
+    """A function as a command: with the options that its signature stands for, `--quiet` and `--debug`.
 
-    An error that cellflow raises on purpose ends with its exit code, an interrupt (Ctrl-C, or the
-    SIGTERM of a cluster) with 130; any other exception is our bug and keeps its traceback.
+    A parameter annotated with `OptionsOf` becomes one option for each field of a dataclass. An error that
+    cellflow raises on purpose ends with its exit code, an interrupt (Ctrl-C, or the SIGTERM of a cluster)
+    with 130; any other exception is our bug and keeps its traceback.
     """
+    signature = inspect.signature(function, eval_str=True)
+    groups = {name: group for name, p in signature.parameters.items() if (group := _group(p)) is not None}
 
     @functools.wraps(function)
-    def wrapped(*args: Any, quiet: bool = False, debug: bool = False, **kwargs: Any) -> None:
+    def wrapped(*, quiet: bool = False, debug: bool = False, **arguments: Any) -> None:
         console.set_quiet(quiet)
         try:
             with _terminable():
-                function(*args, **kwargs)
+                own = {name: arguments[name] for name in signature.parameters if name not in groups}
+                function(**own, **{name: group.gathered(arguments) for name, group in groups.items()})
         except CellflowError as error:
             if debug:
                 raise
@@ -49,18 +56,26 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             console.fail(str(interrupt) or "Interrupted. Nothing was written.")
             raise typer.Exit(INTERRUPTED) from interrupt
 
-    extra = [
-        inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Quiet),
-        inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Debug),
-    ]
-    signature = inspect.signature(function, eval_str=True)
-    wrapped.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *extra])  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {
-        **inspect.get_annotations(function, eval_str=True),
-        "quiet": _Quiet,
-        "debug": _Debug,
-    }
+    parameters = [*_expanded(signature.parameters.values()), *_COMMON]
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
     return wrapped
+
+
+def _group(parameter: inspect.Parameter) -> OptionsOf | None:
+    """The mark of a parameter that stands for several options."""
+    marks = getattr(parameter.annotation, "__metadata__", ())
+    return next((mark for mark in marks if isinstance(mark, OptionsOf)), None)
+
+
+def _expanded(parameters: Iterable[inspect.Parameter]) -> Iterator[inspect.Parameter]:
+    """Each parameter, passed by name, or those that it stands for."""
+    for parameter in parameters:
+        group = _group(parameter)
+        if group is None:
+            yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        else:
+            yield from group.parameters()
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from cellflow_cli.cli import simulate
-from cellflow_cli.cli._command import command
 from cellflow_cli.cli.check import check
 from cellflow_cli.cli.compare import compare
 from cellflow_cli.cli.evaluate import evaluate
@@ -19,9 +18,8 @@ from cellflow_cli.cli.train import train
 
 app = typer.Typer(
     name="cellflow",
-    help="Predict how the cells of a patient nobody has treated yet would respond to a treatment.",
-    epilog="Start with `cellflow check DATA`, then train, predict, evaluate. "
-    "`cellflow COMMAND --help` tells more.",
+    help="Predict how the cells of an unseen patient respond to a treatment, from their untreated cells.",
+    epilog="Start with `cellflow check DATA`, then train, predict, evaluate. See `cellflow COMMAND --help`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -42,17 +40,17 @@ def _root(
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Predict how the cells of a patient nobody has treated yet would respond to a treatment."""
+    """Predict how the cells of an unseen patient respond to a treatment, from their untreated cells."""
 
 
-app.command("check")(command(check))
-app.command("train")(command(train))
-app.command("predict")(command(predict))
-app.command("evaluate")(command(evaluate))
-app.command("compare")(command(compare))
-app.command("export")(command(export))
-app.command("inspect")(command(inspect))
-app.command("list")(command(list_entries))
+app.command("check")(check)
+app.command("train")(train)
+app.command("predict")(predict)
+app.command("evaluate")(evaluate)
+app.command("compare")(compare)
+app.command("export")(export)
+app.command("inspect")(inspect)
+app.command("list")(list_entries)
 app.add_typer(simulate.app, name="simulate")
 
 

@@ -1,12 +1,17 @@
 """`cellflow check`: validate data before training on them."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cellflow_cli.cli import _options as options
+from cellflow_cli.cli import _options as opt
+from cellflow_cli.cli._command import command
+from cellflow_cli.cli._fields import OptionsOf
 from cellflow_cli.cli.console import emit_json, say, show_table
+from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.flags import flags_of
 
 if TYPE_CHECKING:
     from cellflow_cli.data.validation.check import CheckReport
@@ -14,35 +19,18 @@ if TYPE_CHECKING:
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
+@command
 def check(
-    data: options.Data,
-    treatment_key: options.TreatmentKey = None,
-    control: options.Control = None,
-    sample_key: options.SampleKey = None,
-    group_key: options.GroupKey = None,
-    match_key: options.MatchKey = None,
-    batch_key: options.BatchKey = None,
-    dose_key: options.DoseKey = None,
-    dose_unit: options.DoseUnit = None,
-    cell_type_key: options.CellTypeKey = None,
-    covariate_key: options.CovariateKey = None,
-    pairs_key: options.PairsKey = None,
-    features: options.Features = None,
-    expression: options.Expression = None,
-    holdout: options.HoldoutOption = None,
-    split_key: options.SplitKey = None,
-    min_cells: options.MinCells = None,
-    drop_small: options.DropSmall = None,
-    drop_unpaired: options.DropUnpaired = None,
-    seed: options.Seed = 0,
-    as_json: options.Json = False,
+    data: opt.Data,
+    spec: Annotated[dict[str, Any], OptionsOf(DataSpec, given=True, needed=False)],
+    seed: opt.Seed = 0,
+    as_json: opt.Json = False,
 ) -> None:
     """Validate data: what they hold, what would stop training, and the option that fixes it.
 
     Ends with exit code 0 where training can start, 3 where a finding stops it.
     """
-    settings = options.data_settings(locals())
-    report = _checked(data, settings, seed)
+    report = _checked(data, spec, seed)
     if as_json:
         emit_json(_as_json(report))
     else:
@@ -51,19 +39,16 @@ def check(
         raise typer.Exit(3)
 
 
-def _checked(data: options.Data, settings: Mapping[str, Any], seed: int) -> "CheckReport":
+def _checked(data: Sequence[Path], given: Mapping[str, Any], seed: int) -> "CheckReport":
     """A whole check, or what can be said where a required setting was not given."""
-    from cellflow_cli.data.schema import DataSpec
     from cellflow_cli.data.validation.check import check as check_files
     from cellflow_cli.data.validation.check import check_unfinished
 
-    required = ("treatment_key", "control", "sample_key")
-    if all(settings.get(name) for name in required):
-        return check_files(data, DataSpec(**settings), seed)
-    partial = ("features", "expression")
-    return check_unfinished(
-        data, **{name: settings[name] for name in (*required, *partial) if name in settings}
-    )
+    required = [flag.name for flag in flags_of(DataSpec) if flag.required]
+    if all(name in given for name in required):
+        return check_files(data, DataSpec(**given), seed)
+    known = (*required, "features", "expression")
+    return check_unfinished(data, **{name: given[name] for name in known if name in given})
 
 
 def _as_json(report: "CheckReport") -> dict[str, Any]:

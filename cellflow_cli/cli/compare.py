@@ -1,6 +1,8 @@
 """`cellflow compare`: methods side by side on the user's own data, over seeds and held-out groups."""
 
-import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,149 +12,156 @@ from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import _study_plan as plan
 from cellflow_cli.cli import _study_tables as tables
 from cellflow_cli.cli import console
-from cellflow_cli.errors import CellflowError, ConfigError
+from cellflow_cli.cli._command import command
+from cellflow_cli.cli._fields import COMPUTE, MODEL, OUTPUT, OptionsOf
+from cellflow_cli.cli._study_run import run_jobs
+from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.errors import ConfigError, listed, nearest
+from cellflow_cli.evaluation.config import EvaluationConfig
 
 if TYPE_CHECKING:
-    from cellflow_cli.study import Job, Measure, Study
+    from cellflow_cli.study import Fold, Variant
+
+_METHODS = ("mfm", "fm")
+_SCORING = EvaluationConfig(metrics=("energy", "w2", "mmd-median", "r2-delta"), audit=False, cell_types=False)
+_FIXED = ("definitions", "floor_splits", "audit", "cell_types", "seed")  # the same in every comparison
 
 
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What is compared: methods, folds and seeds, and what stands beside."""
+
+    methods: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "Methods of `cellflow list methods`; repeatable, or separated by commas.",
+            "metavar": "NAME,..",
+            "commas": True,
+            "default": ",".join(_METHODS),
+            "panel": MODEL,
+        },
+    )
+    variants: Path | None = field(
+        default=None,
+        metadata={
+            "help": "TOML file of model variants, one table of settings per variant.",
+            "metavar": "FILE",
+            "panel": MODEL,
+        },
+    )
+    by: str | None = field(
+        default=None,
+        metadata={
+            "help": "Hold out the groups of this column in turn.",
+            "metavar": "COLUMN",
+            "default": "the group key, unless --split-key is given",
+        },
+    )
+    folds: int | None = field(
+        default=None,
+        metadata={"help": "Folds of the groups.", "default": "one per group, at most 10", "min": 2},
+    )
+    seeds: int = field(default=1, metadata={"help": "Seeds 0, 1, ...", "min": 1, "panel": COMPUTE})
+    score_training: str | None = field(
+        default=None,
+        metadata={
+            "help": "With --split-key: also score the training samples where this column is true.",
+            "metavar": "COLUMN",
+        },
+    )
+    against: str | None = field(
+        default=None,
+        metadata={
+            "help": "Reference for paired differences.",
+            "metavar": "PREDICTOR",
+            "default": "mean-shift, else the first baseline",
+            "panel": COMPUTE,
+        },
+    )
+    reference: Path | None = field(
+        default=None,
+        metadata={
+            "help": "Published scores to show beside: predictor,part,metric,value.",
+            "metavar": "CSV",
+        },
+    )
+
+
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="STUDY",
+        help="Study folder; resumed if it exists.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Parallel training jobs.",
+        show_default="one per core, on a GPU one",
+        rich_help_panel=COMPUTE,
+    ),
+]
+
+
+@command
 def compare(
     data: opt.Data,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="STUDY", help="Folder to write, or to go on with.",
-            rich_help_panel=opt.OUTPUT,
-        ),
-    ],
-    methods: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME,..",
-            help="Methods of `cellflow list methods`; repeatable, or separated by commas.",
-            show_default="mfm,fm",
-            rich_help_panel=opt.MODEL,
-        ),
-    ] = None,
-    variants: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Further rows as TOML: a table of settings for each, such as method.embedder.name.",
-            rich_help_panel=opt.MODEL,
-        ),
-    ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Hold out the groups of this column in turn.",
-            show_default="the group key, unless --split-key is given",
-            rich_help_panel=opt.INPUT,
-        ),
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(
-            min=2, help="Folds of the groups.", show_default="one per group, at most 10",
-            rich_help_panel=opt.INPUT,
-        ),
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ...", rich_help_panel=opt.COMPUTE)] = 1,
-    score_training: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="With --split-key: also score the training samples where this column is true.",
-            rich_help_panel=opt.INPUT,
-        ),
-    ] = None,
-    treatment_key: opt.TreatmentKey = None,
-    control: opt.Control = None,
-    sample_key: opt.SampleKey = None,
-    group_key: opt.GroupKey = None,
-    match_key: opt.MatchKey = None,
-    batch_key: opt.BatchKey = None,
-    dose_key: opt.DoseKey = None,
-    dose_unit: opt.DoseUnit = None,
-    cell_type_key: opt.CellTypeKey = None,
-    covariate_key: opt.CovariateKey = None,
-    pairs_key: opt.PairsKey = None,
-    features: opt.Features = None,
-    expression: opt.Expression = None,
-    split_key: opt.SplitKey = None,
-    min_cells: opt.MinCells = None,
-    drop_small: opt.DropSmall = None,
-    drop_unpaired: opt.DropUnpaired = None,
-    config: opt.ConfigFile = None,
-    assignments: opt.Assignments = None,
-    metrics: Annotated[list[str] | None, opt.metrics_option("energy,w2,mmd-median,r2-delta")] = None,
-    baselines: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME,..", help="Rows of `cellflow list baselines`; repeatable, or separated by commas.",
-            show_default="all", rich_help_panel=opt.COMPUTE,
-        ),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ROW", help="Row that the paired differences are against.",
-            show_default="mean-shift, else the first baseline", rich_help_panel=opt.COMPUTE,
-        ),
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV", help="Rows from elsewhere to show beside: predictor,part,metric,value.",
-            rich_help_panel=opt.INPUT,
-        ),
-    ] = None,
-    scale: opt.Scale = None,
-    max_cells: opt.MaxCells = 2500,
-    all_cells: opt.AllCells = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Trainings side by side.", show_default="one per core, on a GPU one",
-            rich_help_panel=opt.COMPUTE,
-        ),
-    ] = None,
+    output: Output,
+    spec: Annotated[dict[str, Any], OptionsOf(DataSpec, without=("holdout",), given=True)],
+    design: Annotated[Design, OptionsOf(Design)],
+    settings: Annotated[opt.Settings, OptionsOf(opt.Settings, panel=MODEL)],
+    scoring: Annotated[EvaluationConfig, OptionsOf(_SCORING, without=_FIXED, panel=COMPUTE)],
+    jobs: Jobs = None,
     device: opt.Device = "auto",
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Show what would be trained, and stop.", show_default=False,
-            rich_help_panel=opt.COMPUTE,
-        ),
-    ] = False,
+    dry_run: opt.DryRun = False,
     as_json: opt.Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Train, predict and score several methods on held-out groups, and print one table.
 
-    Finished trainings are kept in the folder: the same command goes on where it was stopped, and a
-    further method or seed only adds its own.
+    Finished trainings are kept in the folder: the same command resumes where it was stopped, and
+    another method or seed only adds its own.
 
     Example: cellflow compare plates.h5ad --treatment-key treatment --control DMSO --sample-key patient
     --methods mfm,fm --folds 4 -o study
     """
-    given = locals()
-    study = _study(given, _settings(given))
+    from cellflow_cli.data.read import file_hashes
+    from cellflow_cli.study import Study
+
+    common = _common_settings(design, settings, spec)
+    variants = _variants(design, common)
+    against = _reference_predictor(design.against, variants, scoring)
+    study = Study(
+        variants=variants,
+        folds=_folds(design, common, data, variants),
+        seeds=tuple(range(design.seeds)),
+        data=tuple(path.absolute() for path in data),
+        data_hashes=tuple(file_hashes(data).values()),
+        scoring=scoring,
+        folder=output,
+        device=device,
+    )
     plan.show(study)
-    workers = jobs or _workers(device)
-    if dry_run:
-        if as_json:
-            console.emit_json(plan.as_json(study))
-        return
-    _finish(study, workers, given, as_json)
+    if not dry_run:
+        reference = None if design.reference is None else tables.read_reference(design.reference, study)
+        publish = partial(tables.publish, study, against=against, reference=reference, as_json=as_json)
+        run_jobs(study, jobs or _workers(device), publish)
+    elif as_json:
+        console.emit_json(plan.as_json(study))
 
 
-def _settings(given: dict[str, Any]) -> dict[str, Any]:
-    """All common settings of a run."""
-    data = opt.data_settings(given)
-    if given["by"] is not None:
-        data["group_key"] = given["by"]
-    common = opt.settings(given["config"], given["assignments"], {"data": data})
+def _common_settings(design: Design, settings: opt.Settings, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a run that the variants have in common.
+
+    Raises:
+        ConfigError: If one of them is none for a comparison, or two options contradict each other.
+    """
+    by = {} if design.by is None else {"group_key": design.by}
+    common = settings.below({"data": {**spec, **by}})
     if common.get("seed", 0) != 0:
         raise ConfigError(
             f"Expected no `seed` in the settings of a comparison, whose seeds are 0, 1 and so on, found "
@@ -160,7 +169,7 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
         )
     if "split_key" in common["data"]:
         for name in ("by", "folds"):
-            if given[name] is not None:
+            if getattr(design, name) is not None:
                 raise ConfigError(f"Expected `--{name}` or `--split-key`, found both. Leave one of them out.")
     elif common["data"].get("holdout"):
         raise ConfigError(
@@ -168,76 +177,60 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
             f"turn, found {common['data']['holdout']}. Leave those cells out of the data, or divide the "
             "groups with `--split-key`."
         )
-    elif given["score_training"] is not None:
+    elif design.score_training is not None:
         raise ConfigError("Expected `--split-key` with `--score-training`, found none. Give it too.")
     return common
 
 
-def _study(given: dict[str, Any], common: dict[str, Any]) -> "Study":
+def _variants(design: Design, common: Mapping[str, Any]) -> "tuple[Variant, ...]":
+    from cellflow_cli.study import read_variants, variants_of_methods
+
+    if design.variants is None:
+        return tuple(variants_of_methods(design.methods or _METHODS, common))
+    return (*variants_of_methods(design.methods, common), *read_variants(design.variants, common))
+
+
+def _folds(
+    design: Design, common: Mapping[str, Any], data: list[Path], variants: "tuple[Variant, ...]"
+) -> "tuple[Fold, ...]":
+    """What is held out in turn: the groups of `--split-key`, or all groups in folds."""
     from cellflow_cli.config import from_dict
-    from cellflow_cli.data.read import file_hashes, read_obs
-    from cellflow_cli.study import Study, folds_by_column, folds_by_group, read_variants, variants_of_methods
+    from cellflow_cli.data.read import read_obs
+    from cellflow_cli.study import folds_by_column, folds_by_group
 
-    named = opt.names(given["methods"])
-    if not named and given["variants"] is None:
-        named = ["mfm", "fm"]
-    variants = variants_of_methods(named, common)
-    variants += read_variants(given["variants"], common) if given["variants"] is not None else []
-    measure = _measure(given)
-    _check_against(given["against"], [*(variant.name for variant in variants), *_baselines(measure)])
-    spec = from_dict(common).data
-    obs = read_obs(given["data"])
-    if spec.split_key is not None:
-        # a refit learns from the validation groups, which are then no longer unseen
-        unseen = not any(variant.config.training.refit for variant in variants)
-        folds = folds_by_column(obs, spec, given["score_training"], validation=unseen)
-        if not unseen:
-            console.say("Groups of val are trained on in the end and not scored; see training.refit")
-    else:
-        folds = folds_by_group(obs, spec, given["folds"])
-    paths = tuple(path.absolute() for path in given["data"])
-    return Study(
-        variants=tuple(variants), folds=tuple(folds), seeds=tuple(range(given["seeds"])), data=paths,
-        data_hashes=tuple(file_hashes(given["data"]).values()), measure=measure, folder=given["output"],
-        device=given["device"],
-    )  # fmt: skip
+    spec, obs = from_dict(common).data, read_obs(data)
+    if spec.split_key is None:
+        return tuple(folds_by_group(obs, spec, design.folds))
+    # a refit learns from the validation groups, which are then no longer unseen
+    unseen = not any(variant.config.training.refit for variant in variants)
+    folds = folds_by_column(obs, spec, design.score_training, validation=unseen)
+    if not unseen:
+        console.say("Validation groups are part of the final training and not scored; see training.refit")
+    return tuple(folds)
 
 
-def _measure(given: dict[str, Any]) -> "Measure":
-    """How to score, names checked before anything is trained."""
+def _reference_predictor(name: str | None, variants: "tuple[Variant, ...]", scoring: EvaluationConfig) -> str:
+    """The predictor that paired differences are against; names are checked before anything is trained.
+
+    Raises:
+        ConfigError: If there is no metric, baseline or predictor of a name.
+    """
     from cellflow_cli.catalog import Catalog
-    from cellflow_cli.study import Measure
+    from cellflow_cli.evaluation.evaluate import metric_names
 
-    baselines = opt.names(given["baselines"])
-    for name in baselines:
-        Catalog("baselines").load(name)
-    return Measure(
-        metrics=tuple(opt.metric_names(given["metrics"]) or Measure().metrics),
-        baselines=tuple(baselines) or None, max_cells=given["max_cells"], all_cells=given["all_cells"],
-        scale=given["scale"],
-    )  # fmt: skip
-
-
-def _baselines(measure: "Measure") -> tuple[str, ...]:
-    from cellflow_cli.catalog import Catalog
-
-    return tuple(Catalog("baselines").names()) if measure.baselines is None else measure.baselines
-
-
-def _usual_rival(measure: "Measure") -> str:
-    rows = _baselines(measure)
-    return "mean-shift" if "mean-shift" in rows else rows[0]
-
-
-def _check_against(row: str | None, rows: list[str]) -> None:
-    from cellflow_cli.errors import listed, nearest
-
-    known = [*rows, "floor"]
-    if row is not None and row not in known:
+    metric_names(scoring)
+    baselines = scoring.baselines or Catalog("baselines").names()
+    for baseline in baselines:
+        Catalog("baselines").load(baseline)
+    known = [*(variant.name for variant in variants), *baselines, "floor"]
+    if name is None:
+        return "mean-shift" if "mean-shift" in baselines else baselines[0]
+    if name not in known:
         raise ConfigError(
-            f"Expected one of the rows {listed(known, 20)}, found {row!r}.{nearest(row, known)} Choose with "
-            "`--against`."
+            f"Expected one of the predictors {listed(known, 20)}, found {name!r}.{nearest(name, known)} "
+            "Choose with `--against`."
         )
+    return name
 
 
 def _workers(device: str) -> int:
@@ -245,62 +238,3 @@ def _workers(device: str) -> int:
     from cellflow_cli.study import cores
 
     return cores() if resolve(device).type == "cpu" else 1
-
-
-def _finish(study: "Study", workers: int, given: dict[str, Any], as_json: bool) -> None:
-    from cellflow_cli.study import run
-
-    reference = None if given["reference"] is None else tables.read_reference(given["reference"], study)
-    pending = len(study.pending())
-    if pending:
-        console.say(f"Training {pending}, {min(workers, pending)} at a time")
-    progress = _Progress(pending)
-    against = given["against"] or _usual_rival(study.measure)
-    try:
-        run(study, workers, progress.done, progress.failed)
-    except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(
-            f"Interrupted. Finished trainings are kept in `{study.folder}`; the same command goes on there."
-        ) from interrupt
-    except CellflowError:
-        if progress.failures and not study.costs().empty:
-            _tell(study, against, reference, progress.failures, as_json)
-        raise
-    _tell(study, against, reference, [], as_json)
-
-
-def _tell(
-    study: "Study", against: str, reference: Any, failures: list[dict[str, Any]], as_json: bool
-) -> None:
-    """What the finished jobs found."""
-    found = tables.write(study, against, reference, failures)
-    tables.show(found, study, reference)
-    if as_json:
-        console.emit_json(found["summary"])
-    tables.draw(study)
-
-
-class _Progress:
-    """A line for each job, with the time left; the failures are kept."""
-
-    def __init__(self, n_pending: int) -> None:
-        self.failures: list[dict[str, Any]] = []
-        self._started, self._n_pending, self._n_ended = time.monotonic(), n_pending, 0
-
-    def done(self, done: int, total: int, job: "Job", facts: dict[str, Any]) -> None:
-        self._n_ended += 1
-        spent, seconds = time.monotonic() - self._started, facts["seconds"]
-        left = max(0.0, spent / self._n_ended * (self._n_pending - self._n_ended))
-        console.say(
-            f"{done}/{total} {job.title}: trained in {seconds['train']:.0f} s, predicted in "
-            f"{seconds['predict']:.0f} s, scored in {seconds['score']:.0f} s; about "
-            f"{console.duration(left)} left"
-        )
-
-    def failed(self, job: "Job", error: CellflowError) -> None:
-        self._n_ended += 1
-        console.say(f"{job.title} failed: {error}", style="yellow")
-        self.failures.append(
-            {"job": job.title, "predictor": job.variant.name, "fold": job.fold.name, "seed": job.seed,
-             "reason": str(error)}
-        )  # fmt: skip

@@ -32,10 +32,10 @@ def say(text: str, style: str | None = None) -> None:
 
 
 class OnProgress(Protocol):
-    """What a long work calls now and then."""
+    """What long work calls now and then."""
 
     def __call__(self, done: int, total: int, what: str = "") -> None:
-        """So much of all is done; next comes `what`."""
+        """`done` of `total` are done; next comes `what`."""
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _cell(value: object) -> str:
 
 
 def say_out(text: str, bold: bool = False) -> None:
-    """One line of a result that people asked for, on standard output; empty text prints nothing."""
+    """One line of a result, on standard output; empty text prints nothing."""
     if text:
         Console(highlight=False, soft_wrap=True).print(text, style="bold" if bold else None, markup=False)
 

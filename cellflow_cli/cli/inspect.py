@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cellflow_cli.cli import console
+from cellflow_cli.cli._command import command
 from cellflow_cli.cli._options import Json
 
 if TYPE_CHECKING:
     from cellflow_cli.model import Model
 
 
+@command
 def inspect(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder of `cellflow train`.")],
     as_json: Json = False,

@@ -6,12 +6,14 @@ import typer
 
 from cellflow_cli.catalog import Catalog, rooms
 from cellflow_cli.cli import console
+from cellflow_cli.cli._command import command
 from cellflow_cli.cli._options import Json
 from cellflow_cli.errors import ConfigError, nearest
 
 ROOMS = {room.replace("_", "-"): room for room in rooms()}
 
 
+@command
 def list_entries(
     what: Annotated[
         str | None, typer.Argument(metavar="[" + "|".join(ROOMS) + "]", help="Which kind; default: all.")
@@ -20,17 +22,17 @@ def list_entries(
 ) -> None:
     """List what can be named: methods, metrics, embedders, baselines and so on.
 
-    `published-metrics` are metrics as other projects define them; asked for by name, each of them is listed.
+    `published-metrics` are metrics as other projects define them; named alone, each of them is listed.
     """
     if what is not None and what not in ROOMS:
         raise ConfigError(f"Expected one of {', '.join(ROOMS)}, found {what!r}.{nearest(what, ROOMS)}")
-    found = {name: Catalog(room).summaries() for name, room in ROOMS.items() if what in (None, name)}
+    summaries = {name: Catalog(room).summaries() for name, room in ROOMS.items() if what in (None, name)}
     if what == "published-metrics":
-        found[what] = _with_metrics(found[what])
+        summaries[what] = _with_metrics(summaries[what])
     if as_json:
-        console.emit_json(found if what is None else found[what])
+        console.emit_json(summaries if what is None else summaries[what])
         return
-    for room, entries in found.items():
+    for room, entries in summaries.items():
         console.say_out(room if what is None else "", bold=True)
         width = max((len(name) for name in entries), default=0)
         for name, line in entries.items():
@@ -41,7 +43,7 @@ def _with_metrics(projects: dict[str, str]) -> dict[str, str]:
     """Each project, followed by its metrics."""
     from cellflow_cli.published_metrics import described, metrics_of
 
-    found: dict[str, str] = {}
+    entries: dict[str, str] = {}
     for project, line in projects.items():
-        found |= {project: line, **described(metrics_of(project))}
-    return found
+        entries |= {project: line, **described(metrics_of(project))}
+    return entries

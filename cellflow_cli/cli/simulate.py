@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cellflow_cli.cli._command import command
-from cellflow_cli.cli._options import INPUT, OUTPUT, Force, Json, Seed
+from cellflow_cli.cli._fields import INPUT, OUTPUT
+from cellflow_cli.cli._options import Force, Json, Seed
 from cellflow_cli.cli.console import emit_json, say
 from cellflow_cli.errors import ConfigError
 
@@ -32,13 +33,15 @@ def cohort(
         int, typer.Option(help="Markers, 20 to 200; 16 have a fixed role.", rich_help_panel=INPUT)
     ] = 30,
     min_cells: Annotated[
-        int, typer.Option(help="Fewest cells of a population.", rich_help_panel=INPUT)
+        int, typer.Option(help="Minimum cells per population.", rich_help_panel=INPUT)
     ] = 170,
-    max_cells: Annotated[int, typer.Option(help="Most cells of a population.", rich_help_panel=INPUT)] = 300,
+    max_cells: Annotated[
+        int, typer.Option(help="Maximum cells per population.", rich_help_panel=INPUT)
+    ] = 300,
     signalling: Annotated[
         float,
         typer.Option(
-            help="How far cells listen to one another, 0 to 1; at 0 the population does not matter.",
+            help="Strength of the dependence on the population, 0 to 1; at 0 it does not matter.",
             rich_help_panel=INPUT,
         ),
     ] = 1.0,
@@ -68,9 +71,9 @@ def cohort(
 def gaussians(
     output: Output,
     populations: Annotated[int, typer.Option(help="Populations.", rich_help_panel=INPUT)] = 12,
-    features: Annotated[int, typer.Option(help="Features of a cell.", rich_help_panel=INPUT)] = 3,
+    features: Annotated[int, typer.Option(help="Features per cell.", rich_help_panel=INPUT)] = 3,
     cells: Annotated[
-        int, typer.Option(help="Control cells, and treated cells, of each.", rich_help_panel=INPUT)
+        int, typer.Option(help="Control cells, and treated cells, per population.", rich_help_panel=INPUT)
     ] = 400,
     seed: Seed = 0,
     force: Force = False,
@@ -95,12 +98,10 @@ def letters(
         str, typer.Option(help="Letters, digits or other characters, each once.", rich_help_panel=INPUT)
     ] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     validation: Annotated[
-        str, typer.Option(help="Letters that pick the model; '' for none.", rich_help_panel=INPUT)
+        str, typer.Option(help="Validation letters; '' for none.", rich_help_panel=INPUT)
     ] = "X",
-    test: Annotated[
-        str, typer.Option(help="Letters that training never sees; '' for none.", rich_help_panel=INPUT)
-    ] = "Y",
-    rotations: Annotated[int, typer.Option(help="Populations of each letter.", rich_help_panel=INPUT)] = 10,
+    test: Annotated[str, typer.Option(help="Test letters; '' for none.", rich_help_panel=INPUT)] = "Y",
+    rotations: Annotated[int, typer.Option(help="Populations per letter.", rich_help_panel=INPUT)] = 10,
     size: Annotated[
         int, typer.Option(help="Pixels per em; points grow with its square.", rich_help_panel=INPUT)
     ] = 100,
@@ -122,7 +123,7 @@ def letters(
     To check the file or train on it: --treatment-key treatment --control control
     --sample-key population --group-key letter --split-key split --pairs-key pair.
 
-    Digits for a trained model to meet: --alphabet 0123456789 --validation ''
+    Digits that a trained model has not seen: --alphabet 0123456789 --validation ''
     --test ''.
     """
     from cellflow_cli.simulate.letters import LettersConfig, simulate_letters

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,9 @@ import typer
 
 from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import console
+from cellflow_cli.cli._command import command
+from cellflow_cli.cli._fields import COMPUTE, MODEL, OUTPUT, OptionsOf
+from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,73 +23,65 @@ if TYPE_CHECKING:
     from cellflow_cli.training.loop import Progress
 
 
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="MODEL", help="Model folder to write.", rich_help_panel=OUTPUT),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """Settings of a run that have an option of their own, and how long to learn."""
+
+    method: str | None = field(
+        default=None, metadata={"help": "See `cellflow list methods`.", "default": "mfm"}
+    )
+    steps: int | None = field(
+        default=None, metadata={"help": "Gradient steps (training.steps).", "default": "1000", "min": 1}
+    )
+    refit: bool = field(
+        default=True,
+        metadata={
+            "flag": "--no-refit",
+            "help": "Keep the validated model instead of training again on all training groups.",
+        },
+    )
+    seed: int | None = field(
+        default=None,
+        metadata={"help": "Seed of everything random.", "default": "0", "panel": COMPUTE},
+    )
+
+    max_time: str | None = field(
+        default=None,
+        metadata={"help": "Stop learning after 90s, 30m, 2h ...", "metavar": "TIME", "panel": COMPUTE},
+    )
+
+    @property
+    def max_time_s(self) -> float | None:
+        """Seconds after which to stop.
+
+        Raises:
+            ConfigError: If the text is no time above zero.
+        """
+        return None if self.max_time is None else seconds(self.max_time)
+
+    def settings(self) -> dict[str, Any]:
+        """Those that were given, nested as in `RunConfig`."""
+        given: dict[str, Any] = {} if self.method is None else {"method": {"name": self.method}}
+        given["training"] = {} if self.steps is None else {"steps": self.steps}
+        given["training"] |= {} if self.refit else {"refit": False}
+        return given if self.seed is None else {**given, "seed": self.seed}
+
+
+@command
 def train(
     data: opt.Data,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="MODEL", help="Model folder to write.", rich_help_panel=opt.OUTPUT
-        ),
-    ],
-    treatment_key: opt.TreatmentKey = None,
-    control: opt.Control = None,
-    sample_key: opt.SampleKey = None,
-    group_key: opt.GroupKey = None,
-    match_key: opt.MatchKey = None,
-    batch_key: opt.BatchKey = None,
-    dose_key: opt.DoseKey = None,
-    dose_unit: opt.DoseUnit = None,
-    cell_type_key: opt.CellTypeKey = None,
-    covariate_key: opt.CovariateKey = None,
-    pairs_key: opt.PairsKey = None,
-    features: opt.Features = None,
-    expression: opt.Expression = None,
-    holdout: opt.HoldoutOption = None,
-    split_key: opt.SplitKey = None,
-    min_cells: opt.MinCells = None,
-    drop_small: opt.DropSmall = None,
-    drop_unpaired: opt.DropUnpaired = None,
-    method: Annotated[
-        str | None,
-        typer.Option(help="See `cellflow list methods`.", show_default="mfm", rich_help_panel=opt.MODEL),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Gradient steps (training.steps).", show_default="1000", rich_help_panel=opt.MODEL
-        ),
-    ] = None,
-    no_refit: Annotated[
-        bool,
-        typer.Option(
-            "--no-refit",
-            help="Keep the validated model instead of training again on all training groups.",
-            show_default=False,
-            rich_help_panel=opt.MODEL,
-        ),
-    ] = False,
-    config: opt.ConfigFile = None,
-    assignments: opt.Assignments = None,
-    max_time: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="Stop learning after 90s, 30m, 2h ...", rich_help_panel=opt.COMPUTE
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Seed of everything random.", show_default="0", rich_help_panel=opt.COMPUTE),
-    ] = None,
+    output: Output,
+    spec: Annotated[dict[str, Any], OptionsOf(DataSpec, given=True)],
+    learning: Annotated[Learning, OptionsOf(Learning, panel=MODEL)],
+    settings: Annotated[opt.Settings, OptionsOf(opt.Settings, panel=MODEL)],
     device: opt.Device = "auto",
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Show what would be learned from what, and stop.",
-            show_default=False,
-            rich_help_panel=opt.COMPUTE,
-        ),
-    ] = False,
+    dry_run: opt.DryRun = False,
     force: opt.Force = False,
     as_json: opt.Json = False,
 ) -> None:
@@ -101,12 +97,8 @@ def train(
     from cellflow_cli.model import plan, train
     from cellflow_cli.model.folder import FILES
 
-    flags: dict[str, Any] = {"data": opt.data_settings(locals())}
-    flags |= {} if method is None else {"method": {"name": method}}
-    flags["training"] = ({} if steps is None else {"steps": steps}) | ({"refit": False} if no_refit else {})
-    flags |= {} if seed is None else {"seed": seed}
-    run = from_dict(opt.settings(config, assignments, flags))
-    limit = None if max_time is None else seconds(max_time)
+    run = from_dict(settings.below({"data": spec, **learning.settings()}))
+    limit = learning.max_time_s
     partial = output.with_name(output.name + ".partial")
     where = resolve(device)
     if not dry_run:
@@ -142,8 +134,8 @@ def seconds(text: str) -> float:
     Raises:
         ConfigError: If the text is no time above zero.
     """
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([smh]?)\s*", text)
-    value = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([smh]?)\s*", text)
+    value = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
     if value <= 0:
         raise ConfigError(f"Expected a time such as 90s, 30m or 2h, found {text!r} (`--max-time`).")
     return value
@@ -232,7 +224,7 @@ def _show_plan(planned: "Plan", run: "RunConfig", device: str) -> None:
             f"{name}: {len(groups)} {run.data.group}{'' if len(groups) == 1 else 's'} {listed(groups, 12)}"
         )
     if table.dropped:
-        console.say(f"Left out: {listed(table.dropped)}", style="yellow")
+        console.say(f"Excluded: {listed(table.dropped)}", style="yellow")
     for finding in planned.findings:
         console.say(f"{finding.level}: {finding.what} {finding.fix}", style="dim")
     if not split.test:
@@ -243,9 +235,9 @@ def _show_plan(planned: "Plan", run: "RunConfig", device: str) -> None:
 
 def _show_model(model: "Model", output: Path, data: list[Path]) -> None:
     score = model.run["validation_energy"]
-    found = (
+    validation = (
         "" if score is None else f", validation energy distance {score:.4g} at step {model.run['best_step']}"
     )
-    console.say(f"Trained in {model.run['wall_time_s']:.0f} s{found}. Model in {output}")
+    console.say(f"Trained in {model.run['wall_time_s']:.0f} s{validation}. Model in {output}")
     if model.split.test:
         console.say(f"Next: cellflow predict {output} {' '.join(map(str, data))} -o predicted.h5ad")

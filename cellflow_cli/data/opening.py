@@ -10,6 +10,7 @@ import pandas as pd
 from anndata.io import read_elem
 
 from cellflow_cli.errors import DataError, listed, nearest
+from cellflow_cli.files import address_of
 
 _ZARR_MARKS = (".zgroup", "zarr.json", ".zmetadata")
 
@@ -38,11 +39,16 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def checked_paths(paths: Sequence[Path | str]) -> list[Path]:
-    """The paths, as long as there is one and none is given twice.
+    """The paths, as long as there is one, none is given twice, and all are local.
 
     Raises:
         DataError: Otherwise.
     """
+    if addresses := [address for path in paths if (address := address_of(path))]:
+        raise DataError(
+            f"Expected a local path, found the address `{addresses[0]}`. Download it first, or mount it as a "
+            "folder."
+        )
     checked = [Path(path) for path in paths]
     if not checked:
         raise DataError("Expected at least one file, found none. Name an `.h5ad` file or a `.zarr` folder.")

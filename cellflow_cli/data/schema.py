@@ -61,54 +61,81 @@ class DataSpec:
         ConfigError: If a setting makes no sense, or two contradict each other.
     """
 
-    treatment_key: str = field(metadata={"help": "Column of obs with the treatment of each cell."})
+    treatment_key: str = field(
+        metadata={"help": "Column of obs with the treatment of each cell.", "metavar": "COLUMN"}
+    )
     control: tuple[str, ...] = field(
-        metadata={"help": "Value(s) of the treatment column for untreated cells."}
+        metadata={"help": "Value(s) of the treatment column for untreated cells.", "metavar": "LABEL"}
     )
     sample_key: tuple[str, ...] = field(
-        metadata={"help": "Column(s) of obs that together identify a biological sample."}
+        metadata={"help": "Column(s) of obs that together identify a biological sample.", "metavar": "COLUMN"}
     )
     group_key: str | None = field(
         default=None,
         metadata={
             "help": "Unit that is held out or validated as a whole, such as the patient; default: first "
-            "sample key."
+            "sample key.",
+            "metavar": "COLUMN",
         },
     )
     match_key: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "Sample key(s) that match treated populations to their controls; default: all."},
+        metadata={
+            "help": "Sample key(s) that match treated populations to their controls; default: all.",
+            "metavar": "COLUMN",
+        },
     )
     batch_key: str | None = field(
-        default=None, metadata={"help": "Technical replicate within a sample, for the noise floor."}
+        default=None,
+        metadata={"help": "Technical replicate within a sample, for the noise floor.", "metavar": "COLUMN"},
     )
-    dose_key: str | None = field(default=None, metadata={"help": "Column of obs with the numeric dose."})
-    dose_unit: str = field(default="µM", metadata={"help": "Unit of the doses, for labels."})
-    cell_type_key: str | None = field(default=None, metadata={"help": "Column of obs with the cell type."})
+    dose_key: str | None = field(
+        default=None, metadata={"help": "Column of obs with the numeric dose.", "metavar": "COLUMN"}
+    )
+    dose_unit: str = field(
+        default="µM", metadata={"help": "Unit of the doses, for labels.", "metavar": "UNIT"}
+    )
+    cell_type_key: str | None = field(
+        default=None, metadata={"help": "Column of obs with the cell type.", "metavar": "COLUMN"}
+    )
     covariate_key: tuple[str, ...] = field(
-        default=(), metadata={"help": "Categorical sample covariate(s) used as model input."}
+        default=(),
+        metadata={"help": "Categorical sample covariate(s) used as model input.", "metavar": "COLUMN"},
     )
     pairs_key: str | None = field(
         default=None,
         metadata={
             "help": "Integer column that pairs control and treated cells of a sample, where pairs are known; "
-            "unpaired cells are used as without it."
+            "unpaired cells are used as without it.",
+            "metavar": "COLUMN",
         },
     )
     features: str = field(
-        default="X", metadata={"help": "Feature space of the model: X, layers/NAME, obsm/NAME or pca:K."}
+        default="X",
+        metadata={
+            "help": "Feature space of the model: X, layers/NAME, obsm/NAME or pca:K.",
+            "metavar": "X|layers/NAME|obsm/NAME|pca:K",
+        },
     )
     expression: str | None = field(
-        default=None, metadata={"help": "Values in X: counts, log1p or as-is; required with pca:K."}
+        default=None,
+        metadata={
+            "help": "Values in X: counts, log1p or as-is; required with pca:K.",
+            "metavar": "counts|log1p|as-is",
+        },
     )
     holdout: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "Groups held out for testing: patient=P7,P9 or a fraction such as 0.2."},
+        metadata={
+            "help": "Groups held out for testing: patient=P7,P9 or a fraction such as 0.2.",
+            "metavar": "COLUMN=VALUE,..|FRACTION",
+        },
     )
     split_key: str | None = field(
-        default=None, metadata={"help": "Column of obs with the values train, val and test."}
+        default=None,
+        metadata={"help": "Column of obs with the values train, val and test.", "metavar": "COLUMN"},
     )
-    min_cells: int = field(default=20, metadata={"help": "Minimum cells per population."})
+    min_cells: int = field(default=20, metadata={"help": "Minimum cells per population.", "metavar": "N"})
     drop_small: bool = field(
         default=False, metadata={"help": "Exclude populations with fewer cells than the minimum."}
     )

@@ -1,7 +1,9 @@
-"""What a degenerate predictor is made from."""
+"""What a degenerate predictor is made from, and what it answers."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -10,14 +12,21 @@ from torch import Tensor
 class Truth:
     """Cells of one population, features of the flow unscaled.
 
-    A file of this room holds a function of it, called as `function(truth, rng) -> cells`, cells of
-    shape [n, d], and ends with `PREDICTOR = function`. As it is made from measured cells it is no
-    prediction: it tells what a metric fails to see.
-
     Attributes:
-        measured: Measured treated cells that are not among those the rows are compared with, shape [n, d].
+        measured: Measured treated cells that are not among those predictors are compared with, shape [n, d].
         control: Control cells of the sample, shape [k, d].
     """
 
     measured: Float[Tensor, "n d"]
     control: Float[Tensor, "k d"]
+
+
+class DegeneratePredictor(Protocol):
+    """Entry of this room: cells that show what a metric fails to see.
+
+    As they are made from measured cells they are no prediction.
+    """
+
+    def __call__(self, truth: Truth, rng: torch.Generator) -> Float[Tensor, "n d"]:
+        """Cells, features of the flow, shape [n, d]."""
+        ...

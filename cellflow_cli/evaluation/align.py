@@ -8,7 +8,15 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from cellflow_cli.data.columns import distinct, dose_values, is_control, is_missing, labels, where
+from cellflow_cli.data.columns import (
+    IS_PREDICTED,
+    distinct,
+    dose_values,
+    is_control,
+    is_missing,
+    labels,
+    where,
+)
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.validation.columns import predicted_findings, wrong_doses
 from cellflow_cli.data.validation.finding import raise_first
@@ -74,11 +82,17 @@ class Alignment:
         return np.unique(np.concatenate([*(pair.predicted for pair in self.pairs), *controls]))
 
     @property
-    def measured(self) -> np.ndarray:
+    def of_truth(self) -> np.ndarray:
         """Rows of the truth that any score may look at, ascending."""
         controls = [pair.control for pair in self.pairs if pair.control_in_truth]
         targets = [pair.target for pair in self.pairs]
         return np.unique(np.concatenate([*targets, *controls, *self.others.values()]))
+
+    def measured_conditions(self, sample: tuple[str, ...]) -> dict[Condition, np.ndarray]:
+        """Rows of the truth of every measured condition of a sample, those that were predicted first."""
+        predicted = {pair.condition: pair.target for pair in self.pairs if pair.sample == sample}
+        others = {condition: rows for (other, condition), rows in self.others.items() if other == sample}
+        return predicted | others
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,7 @@ class _Rows:
 def align(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> Alignment:
     """Pair populations that agree in the match keys, treatment and dose.
 
-    The match keys are all sample keys unless the model was told otherwise; controls pooled over the
+    The match keys are all sample keys unless the data specification names fewer; controls pooled over the
     other sample keys predict every measured sample they were matched to. Columns are compared as
     text, so that a patient 7 is the same in an integer and in a text column; doses as numbers.
 
@@ -112,42 +126,42 @@ def align(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> Align
     """
     _check_columns(predicted, truth, spec)
     _check_control(truth, spec)
-    is_predicted = _flags(predicted["cellflow_is_predicted"])
-    ours = _populations(predicted, np.flatnonzero(is_predicted), spec, spec.match)
-    if not ours:
+    is_predicted = _flags(predicted[IS_PREDICTED])
+    predictions = _populations(predicted, np.flatnonzero(is_predicted), spec, spec.match)
+    if not predictions:
         raise DataError(f"Expected predicted cells, found none.{where(predicted)} Predict again.")
     treated = np.flatnonzero(~is_control(truth, spec))
-    theirs = _populations(truth, treated, spec, spec.sample_key)
+    measured = _populations(truth, treated, spec, spec.sample_key)
     controls = _Controls(predicted, np.flatnonzero(~is_predicted), truth, spec)
     pairs, used, unpredicted = [], set(), []
-    samples = {mine.sample for mine in ours}
-    for other in theirs:
-        matched = tuple(other.sample[i] for i in matched_positions(spec))
-        found = next((mine for mine in ours if mine.sample == matched and _same(mine, other)), None)
-        if found is None:
-            unpredicted += [other] if matched in samples else []
+    samples = {prediction.sample for prediction in predictions}
+    for target in measured:
+        matched = tuple(target.sample[i] for i in matched_positions(spec))
+        prediction = next((p for p in predictions if p.sample == matched and _same(p, target)), None)
+        if prediction is None:
+            unpredicted += [target] if matched in samples else []
             continue
-        used.add(found.title)
+        used.add(prediction.title)
         control, in_truth = controls.of(matched)
         pairs.append(
             Aligned(
-                sample=other.sample,
-                group=_group(found, predicted, spec),
-                condition=other.condition,
-                predicted=found.rows,
-                target=other.rows,
+                sample=target.sample,
+                group=_group(prediction, predicted, spec),
+                condition=target.condition,
+                predicted=prediction.rows,
+                target=target.rows,
                 control=control,
                 control_in_truth=in_truth,
-            )  # fmt: skip
+            )
         )
     if not pairs:
-        raise _no_overlap(ours, theirs, predicted, truth)
+        raise _no_overlap(predictions, measured, predicted, truth)
     return Alignment(
         pairs=tuple(pairs),
-        only_predicted=tuple(mine.title for mine in ours if mine.title not in used),
-        only_truth=tuple(other.title for other in unpredicted),
-        others={(other.sample, other.condition): other.rows for other in unpredicted},
-        n_unlabelled=len(treated) - sum(len(other.rows) for other in theirs),
+        only_predicted=tuple(p.title for p in predictions if p.title not in used),
+        only_truth=tuple(target.title for target in unpredicted),
+        others={(target.sample, target.condition): target.rows for target in unpredicted},
+        n_unlabelled=len(treated) - sum(len(target.rows) for target in measured),
     )
 
 
@@ -166,9 +180,9 @@ class _Controls:
     def of(self, matched: tuple[str, ...]) -> tuple[np.ndarray, bool]:
         """Rows of the controls with these match keys, and whether they are rows of the truth."""
         for keys, rows, in_truth in self._sources:
-            found = rows[(keys == np.array(matched, dtype=object)).all(axis=1)]
-            if len(found):
-                return found, in_truth
+            controls = rows[(keys == np.array(matched, dtype=object)).all(axis=1)]
+            if len(controls):
+                return controls, in_truth
         return np.empty(0, dtype=np.int64), False
 
 
@@ -187,17 +201,19 @@ def _check_columns(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec)
     for obs, role, wanted in ((predicted, "the prediction", [*keys, spec.group]), (truth, "the truth", keys)):
         for key in wanted:
             if key not in obs.columns:
-                known = sorted(map(str, obs.columns))
+                columns = sorted(map(str, obs.columns))
                 raise DataError(
-                    f'Expected `obs["{key}"]` in {role}, found the columns {listed(known, 10) or "none"}.'
-                    f"{where(obs)}{nearest(key, known)} Name its columns as the training data did."
+                    f'Expected `obs["{key}"]` in {role}, found the columns {listed(columns, 10) or "none"}.'
+                    f"{where(obs)}{nearest(key, columns)} Name its columns as the training data did."
                 )
 
 
 def _check_control(truth: pd.DataFrame, spec: DataSpec) -> None:
     """Refuse a control that the truth writes in capitals or small letters: it would be a treatment."""
-    found = distinct(labels(truth[spec.treatment_key]))
-    alike = [name for name in found if name.casefold() in {control.casefold() for control in spec.control}]
+    treatments = distinct(labels(truth[spec.treatment_key]))
+    alike = [
+        name for name in treatments if name.casefold() in {control.casefold() for control in spec.control}
+    ]
     if alike and not set(alike) & set(spec.control):
         raise DataError(
             f'Expected the control {listed(spec.control)} in `obs["{spec.treatment_key}"]` of the truth, '
@@ -224,33 +240,36 @@ def _populations(
     frame = pd.DataFrame({i: labels(table[key]) for i, key in enumerate(keys)})
     doses = dose_values(table[spec.dose_key])[0] if spec.dose_key else np.full(len(rows), np.nan)
     frame = frame.assign(dose=np.where(np.isnan(doses), -1.0, doses))  # no dose sorts first
-    found = []
+    populations = []
     for values, part in frame.groupby(list(frame.columns), sort=True):
         *sample, treatment, dose = cast(tuple[Any, ...], values)
         condition = Condition(str(treatment), None if dose < 0 else float(dose))
-        found.append(_Rows(tuple(map(str, sample)), condition, rows[part.index.to_numpy()]))
-    return found
+        populations.append(_Rows(tuple(map(str, sample)), condition, rows[part.index.to_numpy()]))
+    return populations
 
 
-def _group(mine: _Rows, predicted: pd.DataFrame, spec: DataSpec) -> str:
-    return str(labels(predicted[spec.group].iloc[mine.rows[:1]])[0])
+def _group(prediction: _Rows, predicted: pd.DataFrame, spec: DataSpec) -> str:
+    return str(labels(predicted[spec.group].iloc[prediction.rows[:1]])[0])
 
 
-def _same(mine: _Rows, other: _Rows) -> bool:
+def _same(prediction: _Rows, target: _Rows) -> bool:
     """Same treatment at the same dose, up to the rounding of a column of float32."""
-    a, b = mine.condition, other.condition
+    a, b = prediction.condition, target.condition
     if a.treatment != b.treatment or (a.dose is None) != (b.dose is None):
         return False
     return a.dose is None or b.dose is None or math.isclose(a.dose, b.dose, rel_tol=1e-5)
 
 
 def _no_overlap(
-    ours: Sequence[_Rows], theirs: Sequence[_Rows], predicted: pd.DataFrame, truth: pd.DataFrame
+    predictions: Sequence[_Rows], measured: Sequence[_Rows], predicted: pd.DataFrame, truth: pd.DataFrame
 ) -> DataError:
-    mine, other = where(predicted).strip(" .") or "first object", where(truth).strip(" .") or "second object"
+    first, second = (
+        where(predicted).strip(" .") or "first object",
+        where(truth).strip(" .") or "second object",
+    )
     return DataError(
         "Expected measured cells of at least one predicted population, found none. "
-        f"Predicted ({mine}): {_contents(ours)}. Measured ({other}): {_contents(theirs)}. "
+        f"Predicted ({first}): {_contents(predictions)}. Measured ({second}): {_contents(measured)}. "
         "Choose the file with the treated cells of the predicted samples, labelled as the training data were "
         "(labels of another tool's prediction: `--predicted-obs`)."
     )

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from cellflow_cli.errors import ConfigError
 
+LIBRARY_ONLY = ("baselines", "cell_types")
+"""Settings that `cellflow evaluate` has no option for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
@@ -17,25 +20,46 @@ class EvaluationConfig:
 
     metrics: tuple[str, ...] | None = field(
         default=None,
-        metadata={"help": "Metrics of `cellflow list metrics`; repeatable, or separated by commas."},
+        metadata={
+            "help": "Metrics of `cellflow list metrics`; repeatable, or separated by commas.",
+            "metavar": "NAME,..",
+            "commas": True,
+            "default": "all",
+        },
     )
     definitions: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "Add the metrics of a project as it defines them, see `cellflow list published-metrics`."
+            "help": "Add the metrics of a project as it defines them, see `cellflow list published-metrics`.",
+            "metavar": "NAME,..",
+            "commas": True,
         },
     )
     baselines: tuple[str, ...] | None = field(
-        default=None, metadata={"help": "Baselines of `cellflow list baselines`; default: all."}
+        default=None,
+        metadata={
+            "help": "Baselines of `cellflow list baselines`; repeatable, or separated by commas.",
+            "metavar": "NAME,..",
+            "commas": True,
+            "default": "all",
+        },
     )
-    scale: bool | None = field(default=None, metadata={"help": "Divide features by their training spread."})
-    max_cells: int = field(default=2500, metadata={"help": "Maximum cells on either side of a comparison."})
+    scale: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Divide features by their training spread.",
+            "default": "yes, but not components (pca:K)",
+        },
+    )
+    max_cells: int = field(
+        default=2500, metadata={"help": "Maximum cells on either side of a comparison.", "min": 2}
+    )
     all_cells: bool = field(
         default=False,
         metadata={"help": "Compare with all measured cells, not with half of them; leaves no floor."},
     )
     floor_splits: int = field(
-        default=5, metadata={"help": "Random splits that the noise floor is averaged over."}
+        default=5, metadata={"help": "Random splits that the noise floor is averaged over.", "min": 1}
     )
     audit: bool = field(
         default=True,

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from cellflow_cli.metrics import MetricValue
 
@@ -17,32 +19,40 @@ MIN_CELLS = 10
 _ORDERS = 200  # of replicates; up to five of them, every division is all but certain to be among them
 
 
-def halves(rows: np.ndarray, n: int, rng: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two disjoint random subsets of n rows each: the target of every row, and the floor's prediction.
+class Sides(NamedTuple):
+    """Measured cells on the two sides of a comparison, as rows of the truth.
+
+    Attributes:
+        target: What predictors are compared with, shape [n].
+        other: The floor's prediction, shape [n], none of them in `target`; None where none are left.
+    """
+
+    target: Int[np.ndarray, " n"]
+    other: Int[np.ndarray, " n"] | None
+
+
+def split_half(rows: Int[np.ndarray, " m"], n: int, rng: torch.Generator) -> Sides:
+    """Two disjoint random subsets of n rows each.
 
     Args:
         rows: Positions of the measured cells, at least 2 n of them.
         n: Cells in each half.
         rng: Draws the halves.
-
-    Returns:
-        target: Positions, shape [n].
-        other: Positions, shape [n], none of them in `target`.
     """
     if 2 * n > len(rows):
         raise ValueError(f"two halves of {n} cells do not fit into {len(rows)}")
     order = torch.randperm(len(rows), generator=rng).numpy()
-    return rows[order[:n]], rows[order[n : 2 * n]]
+    return Sides(rows[order[:n]], rows[order[n : 2 * n]])
 
 
-def some(rows: np.ndarray, n: int, rng: torch.Generator) -> np.ndarray:
+def subsample(rows: Int[np.ndarray, " m"], n: int, rng: torch.Generator) -> Int[np.ndarray, " n"]:
     """At most n of the rows, drawn without replacement, in random order."""
     return rows[torch.randperm(len(rows), generator=rng).numpy()[:n]]
 
 
-def deals(
-    replicates: Sequence[np.ndarray], n: int, splits: int, rng: torch.Generator
-) -> tuple[int, list[tuple[np.ndarray, np.ndarray]]]:
+def replicate_splits(
+    replicates: Sequence[Int[np.ndarray, " r"]], n: int, splits: int, rng: torch.Generator
+) -> tuple[int, list[Sides]]:
     """Divisions of whole replicates into two sides, and n cells of each side.
 
     Replicates are put in random order and cut where the smaller side has most cells, so that sides of
@@ -50,17 +60,17 @@ def deals(
     does, n is lowered to what the best can give, but to no less than half and to no less than
     `MIN_CELLS`. The sides change roles from one division to the next.
 
-    With two replicates there is one division: all deals are then of it, and differ in the cells drawn.
+    With two replicates there is one division: all splits are then of it, and differ in the cells drawn.
 
     Args:
         replicates: Positions of the measured cells of each replicate.
-        n: Cells asked for on either side.
+        n: Cells wanted on either side.
         splits: Number of divisions; they may repeat.
         rng: Draws orders and cells.
 
     Returns:
         n: Cells on either side.
-        sides: Positions of both sides, each of shape [n]; empty where replicates cannot be divided so.
+        sides: Of each division; none where replicates cannot be divided so.
     """
     if len(replicates) < 2:
         return n, []
@@ -68,17 +78,19 @@ def deals(
     orders = np.stack([torch.randperm(len(sizes), generator=rng).numpy() for _ in range(_ORDERS)])
     first = sizes[orders].cumsum(axis=1)[:, :-1]
     smaller = np.minimum(first, sizes.sum() - first)
-    most = int(smaller.max())
-    if most < n and most < max(n / 2, MIN_CELLS):
+    largest = int(smaller.max())
+    if largest < n and largest < max(n / 2, MIN_CELLS):
         return n, []
-    n = min(n, most)
+    n = min(n, largest)
     usable = np.flatnonzero(smaller.max(axis=1) >= n)
     sides = []
     for i in range(splits):
         at = usable[i % len(usable)]
         parts = np.split(orders[at], [smaller[at].argmax() + 1])
-        target, other = (some(np.concatenate([replicates[j] for j in part]), n, rng) for part in parts)
-        sides.append((other, target) if i % 2 else (target, other))
+        first_side, second_side = (
+            subsample(np.concatenate([replicates[j] for j in part]), n, rng) for part in parts
+        )
+        sides.append(Sides(second_side, first_side) if i % 2 else Sides(first_side, second_side))
     return n, sides
 
 
@@ -91,9 +103,9 @@ def averaged(values: Sequence[MetricValue]) -> tuple[MetricValue, float]:
     that comes from having measured these cells.
 
     Args:
-        values: The metric of each split, one or more. The first is that of the split which all rows are
-            compared on: without a value there, none is given, so that means of the floor and of the
-            rows are over the same populations. Further splits without a value are left out.
+        values: The metric of each split, one or more. The first is that of the split which all predictors
+            are compared on: without a value there, none is given, so that means of the floor and of the
+            predictors are over the same populations. Other splits without a value are left out.
 
     Returns:
         value: The mean with the remark of the first split, or its reason if it has no value.
@@ -114,7 +126,7 @@ def replicated(random: Sequence[MetricValue], between: Sequence[MetricValue]) ->
     stands, which holds at least the noise of n cells; what replicates add to the error is not in it.
 
     Args:
-        random: The metric of each split into random halves, the first that of all rows.
+        random: The metric of each split into random halves, the first that of all predictors.
         between: The metric of each division; those without a value are left out.
 
     Returns:
@@ -128,20 +140,3 @@ def replicated(random: Sequence[MetricValue], between: Sequence[MetricValue]) ->
     if mean.value is None:
         return mean, least
     return MetricValue(mean.value, "; ".join(filter(None, [mean.reason, BETWEEN]))), float(np.fmax(se, least))
-
-
-def replicate_remark(key: str, n_between: int, n_conditions: int, in_truth: bool) -> str:
-    """A sentence on what the floor is between, where the model was told the replicates."""
-    column = f'`obs["{key}"]`'
-    if not in_truth:
-        return (
-            f"The truth has no column {column}, so the floor is between random halves and does not hold what "
-            "replicates differ by."
-        )
-    if not n_between:
-        return (
-            f"The floor is between random halves: no population has replicates ({column}) that can be "
-            "divided into two sides of enough cells."
-        )
-    rest = "" if n_between == n_conditions else ", of the others between random halves"
-    return f"The floor of {n_between} of {n_conditions} populations is between replicates ({column}){rest}."

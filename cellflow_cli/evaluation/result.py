@@ -15,7 +15,7 @@ from cellflow_cli.files import check_writable, replaced_folder
 from cellflow_cli.statistics.by_type import TypeScores
 from cellflow_cli.statistics.html import as_html
 from cellflow_cli.statistics.lines import COLUMNS, MODEL
-from cellflow_cli.statistics.summary import Settings, Summary, Tables, Unmatched, predictors_of, summarise
+from cellflow_cli.statistics.summary import Settings, Summary, Tables, Unmatched, predictors_of, summary_of
 
 TABLE_FILE = "scores.csv"
 TYPE_FILE = "scores_by_type.csv"
@@ -36,7 +36,7 @@ class Scores:
         baselines: Names of the baselines.
         by_type: The same for each cell type by itself.
         out_of_range: Share of the values out of range (see `share_outside`), as a table like `table`.
-        config: As it was asked for.
+        config: What was requested.
         settings: What the numbers depend on: cells, seed, scaling, features, the model.
         unmatched: Populations that are in one of the files only.
         seen_in_training: Scored groups that the model was trained on.
@@ -93,7 +93,7 @@ class Scores:
 
     @cached_property
     def _summary(self) -> Summary:
-        return summarise(
+        return summary_of(
             self._tables,
             metrics=self.metrics,
             baselines=self.baselines,
@@ -144,7 +144,7 @@ class Scores:
 
 
 def check_report(folder: Path, *, force: bool, holds: Collection[str] = ()) -> None:
-    """Whether a report may be written to `folder`, asked before the work and not after it.
+    """Whether a report may be written to `folder`, checked before the work and not after it.
 
     Args:
         folder: Where to.
@@ -160,10 +160,10 @@ def check_report(folder: Path, *, force: bool, holds: Collection[str] = ()) -> N
         raise OutputError(
             f"Expected a folder for the report, found the file `{folder}`. Choose another `--output`."
         )
-    known = {TABLE_FILE, SUMMARY_FILE, TYPE_FILE, *holds}
-    foreign = sorted(path.name for path in folder.glob("*") if path.name not in known)
-    if foreign:
+    own = {TABLE_FILE, SUMMARY_FILE, TYPE_FILE, *holds}
+    others = sorted(path.name for path in folder.glob("*") if path.name not in own)
+    if others:
         raise OutputError(
-            f"Expected `{folder}` to be a report that `--force` may replace, found {listed(foreign)} in it. "
+            f"Expected `{folder}` to be a report that `--force` may replace, found {listed(others)} in it. "
             "Nothing was changed. Choose another `--output`."
         )

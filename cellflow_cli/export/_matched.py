@@ -13,7 +13,7 @@ from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import DataError, listed
 from cellflow_cli.evaluation.align import Aligned, align
 from cellflow_cli.evaluation.cells import Files
-from cellflow_cli.evaluation.floor import some
+from cellflow_cli.evaluation.floor import subsample
 from cellflow_cli.prediction.file import PredictionFile
 
 SAMPLE, CONDITION, ROLE, POPULATION = (
@@ -27,7 +27,7 @@ FLOW = "X_flow"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class ExportFormat:
     """What a file of this room ends with.
 
     Attributes:
@@ -47,15 +47,15 @@ def matched(
     """Control, predicted and measured cells of every population that was both predicted and measured.
 
     Args:
-        predicted: Output of `cellflow predict`, or of `adopt`.
+        predicted: Output of `cellflow predict`, or of `read_external`.
         truth: Measured cells as the training data were given; may hold other samples too.
-        max_cells: Most cells of each population in each role, drawn from the seed; default: all.
+        max_cells: Maximum cells per population and role, drawn from the seed; default: all.
         seed: For that draw.
 
     Returns:
         X: Expression space of the model, float32. `obsm["X_flow"]`: features of the flow as metrics see
-        them, divided by their training spread unless they are components; those are in
-        `obsm["X_pca"]` too. Obs: the columns of samples, treatment and dose under their own names, and
+        them, divided by their training spread if the space has one; components are in `obsm["X_pca"]`
+        too. Obs: the columns of samples, treatment and dose under their own names, and
         `cellflow_sample`, `cellflow_condition` (treatment with its dose, or "control"), `cellflow_role`
         (control, predicted or measured) and `cellflow_population`, which is all three in one.
 
@@ -73,9 +73,9 @@ def matched(
             f"Expected control cells of every sample, found none of {listed(dict.fromkeys(bare))} in either "
             "file. Predict without `--no-controls`, or give the controls with the truth."
         )
-    files = Files(predicted, truth, transform, torch.device("cpu"))
+    files = Files(provenance, truth, torch.device("cpu"))
     files.check_prediction(alignment.of_prediction)
-    reader = _Reader(files, provenance, max_cells, seed)
+    reader = _Parts(files, provenance, max_cells, seed)
     parts, samples = [], set()
     for pair in pairs:
         if pair.sample not in samples:
@@ -85,7 +85,7 @@ def matched(
     return anndata.concat(parts, merge="same")
 
 
-class _Reader:
+class _Parts:
     """Cells of one role of a population as an AnnData."""
 
     def __init__(self, files: Files, provenance: PredictionFile, max_cells: int | None, seed: int) -> None:
@@ -108,11 +108,14 @@ class _Reader:
     def _part(self, pair: Aligned, role: str, rows: np.ndarray, in_truth: bool) -> anndata.AnnData:
         condition = CONTROL if role == CONTROL else pair.condition.label
         if self._max_cells is not None:
-            rows = some(rows, self._max_cells, rng.stream(self._seed, "export", pair.name, condition, role))
+            rows = subsample(
+                rows, self._max_cells, rng.stream(self._seed, "export", pair.name, condition, role)
+            )
         cells = (self._files.of_truth if in_truth else self._files.of_prediction)(rows)
         flow = cells.flow.numpy()
-        obsm = {"X_pca": flow} if self._transform.kind == "pca" else {}
-        if self._transform.kind != "pca":
+        key = self._transform.obsm_key
+        obsm = {} if key is None else {key: flow}
+        if self._transform.has_scale:
             flow = (flow / np.where(self._transform.scale > 0, self._transform.scale, 1)).astype(np.float32)
         return anndata.AnnData(
             X=cells.genes.numpy(),

@@ -5,10 +5,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from cellflow_cli.errors import DataError
-from cellflow_cli.export._matched import CONDITION, CONTROL, ROLE, Target
+from cellflow_cli.export._matched import CONDITION, CONTROL, ROLE, ExportFormat
 
 _PREDICTED, _MEASURED = "predicted.h5ad", "measured.h5ad"
-_COLUMN, _CONTROL = "target_gene", "non-targeting"  # what it looks for unless told otherwise
+_COLUMN, _CONTROL = "target_gene", "non-targeting"  # its defaults
 _TOO_HIGH = 15.0  # it takes values from here on for something else than log1p
 _SMALLEST_FRACTION = 1e-3  # below it takes a value for a whole number, and all whole numbers for counts
 
@@ -54,7 +54,7 @@ def _check_log1p(cells: anndata.AnnData) -> None:
             )
 
 
-ENTRY = Target(
+ENTRY = ExportFormat(
     files=files,
     names=(_PREDICTED, _MEASURED),
     usage=(

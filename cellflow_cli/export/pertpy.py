@@ -2,7 +2,7 @@
 
 import anndata
 
-from cellflow_cli.export._matched import Target
+from cellflow_cli.export._matched import ExportFormat
 
 _CELLS = "cells.h5ad"
 
@@ -10,13 +10,13 @@ _CELLS = "cells.h5ad"
 def files(cells: anndata.AnnData) -> dict[str, anndata.AnnData]:
     """The cells as they are: `Distance` and `DistanceTest` group by any column of obs.
 
-    They look into `obsm["X_pca"]` unless told otherwise; features that are no components are in
+    By default they look into `obsm["X_pca"]`; features that are no components are in
     `obsm["X_flow"]` alone.
     """
     return {_CELLS: cells}
 
 
-ENTRY = Target(
+ENTRY = ExportFormat(
     files=files,
     names=(_CELLS,),
     usage=(

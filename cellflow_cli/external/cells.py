@@ -1,104 +1,122 @@
 """Cells of a prediction of another tool: where they lie, what their features are called, what they hold."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import anndata
 import numpy as np
 import pandas as pd
+from jaxtyping import Float32, Int
 
 from cellflow_cli.data.blocks import Tally, blocks, dense, expression_fault, normalised, tally
-from cellflow_cli.data.columns import is_missing, where
-from cellflow_cli.data.feature_source import parse_features
-from cellflow_cli.data.fitting import fit_features
+from cellflow_cli.data.columns import where
+from cellflow_cli.data.feature_source import named_matrix, parse_features
 from cellflow_cli.data.read import feature_names, unique_feature_names, values
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.transform import TARGET_TOTAL, FeatureTransform
-from cellflow_cli.errors import ConfigError, DataError, listed, nearest
-from cellflow_cli.external.external_format import Conventions
-from cellflow_cli.external.training_part import TrainingPart, training_part
+from cellflow_cli.errors import ConfigError, DataError, listed
+from cellflow_cli.external.file_format import ExternalFormat
 
-_IN_ORDER = "`--assume-feature-order`"
-_JUDGED = 200  # cells whose total is looked at
+IN_ORDER = "`--assume-feature-order`"
+_MAX_TOTALS = 200  # cells whose total is looked at
 
 
-class ForeignCells(NamedTuple):
+class ExternalCells(NamedTuple):
     """Predicted cells in the spaces of a transform; control rows left out.
 
     Attributes:
-        genes: Expression space, float32, shape [n, g].
-        flow: Features of the flow, float32, shape [n, d].
+        genes: Expression space, shape [n, g].
+        flow: Features of the flow, shape [n, d].
         lowest: Smallest value in the file.
     """
 
-    genes: np.ndarray
-    flow: np.ndarray
+    genes: Float32[np.ndarray, "n g"]
+    flow: Float32[np.ndarray, "n d"]
     lowest: float
 
 
 def column_names(
-    predicted: anndata.AnnData, truth: anndata.AnnData, spec: DataSpec, told: Conventions
+    predicted: anndata.AnnData, truth: anndata.AnnData, spec: DataSpec, file_format: ExternalFormat
 ) -> list[str]:
-    """Names of the columns of the predicted matrix."""
-    matrix, place = told.matrix or "X", where(predicted.obs)
+    """Names of the columns of the predicted matrix.
+
+    Raises:
+        ConfigError, DataError: If they are not known, or contradict `assume_feature_order`.
+    """
+    matrix, place = file_format.matrix or "X", where(predicted.obs)
     expected, width = feature_names(truth, spec.features), _matrix(predicted, matrix).shape[1]
     source = parse_features(matrix).matrix
-    nameless = source.slot == "obsm" and not isinstance(predicted.obsm[source.name], pd.DataFrame)
-    found = [] if nameless else unique_feature_names(predicted, matrix)
-    if not told.assume_feature_order:
-        if nameless:
+    is_nameless = source.slot == "obsm" and not isinstance(predicted.obsm[source.name], pd.DataFrame)
+    names = [] if is_nameless else unique_feature_names(predicted, matrix)
+    if not file_format.assume_feature_order:
+        if is_nameless:
             fits = "as many as" if width == len(expected) else f"not the {len(expected)} that"
             raise DataError(
                 f"Expected named features, found the {width} nameless columns of `{matrix}`, {fits} the "
-                f"truth has.{place} Say {_IN_ORDER} if they are its features in its order."
+                f"truth has.{place} Say {IN_ORDER} if they are its features in its order."
             )
-        return found
+        return names
     if width != len(expected):
         raise ConfigError(
-            f"Expected the {len(expected)} features of the truth with {_IN_ORDER}, found {width} columns in "
+            f"Expected the {len(expected)} features of the truth with {IN_ORDER}, found {width} columns in "
             f"`{matrix}`.{place} Give the truth with the features that were predicted, in their order."
         )
-    if found != expected and (shared := set(found) & set(expected)):
+    if names != expected and (shared := set(names) & set(expected)):
         raise ConfigError(
-            f"Expected columns without the names of the truth with {_IN_ORDER}, found {len(shared)} of its "
-            f"names in another order, e.g. {listed(found, 3)} for {listed(expected, 3)}.{place} Leave the "
+            f"Expected columns without the names of the truth with {IN_ORDER}, found {len(shared)} of its "
+            f"names in another order, e.g. {listed(names, 3)} for {listed(expected, 3)}.{place} Leave the "
             "option out: features are found by name."
         )
     return expected
 
 
-def fitted(
-    truth: anndata.AnnData, training: anndata.AnnData | None, spec: DataSpec, names: list[str],
-    told: Conventions, seed: int,
-) -> TrainingPart:  # fmt: skip
-    """Transform and summaries from the training cells, or a transform alone from the truth."""
-    source = truth if training is None else training
-    expected = feature_names(source, spec.features)
-    missing = sorted(set(expected) - set(names))
-    if missing:
-        if not told.shared_features or len(missing) == len(expected):
-            shared = len(expected) - len(missing)
-            fix = (
-                "Compare the shared ones alone with `--shared-features`." if shared
-                else f"Use the names of the truth, or say with {_IN_ORDER} that the order is the same."
-            )  # fmt: skip
-            raise DataError(
-                f"Expected a prediction of all {len(expected)} features, found {shared} of them; missing are "
-                f"{listed(missing)}. {fix}"
-            )
-        kept = set(names)
-        source = source[:, [name in kept for name in expected]]
-    if training is not None:
-        return training_part(source, spec, seed)
-    keys = [*spec.sample_key, spec.treatment_key]
-    if absent := [key for key in keys if key not in truth.obs.columns]:
-        known = listed(sorted(map(str, truth.obs.columns)), 10) or "none"
+def external_cells(
+    predicted: anndata.AnnData,
+    rows: Int[np.ndarray, " n"],
+    names: Sequence[str],
+    transform: FeatureTransform,
+    file_format: ExternalFormat,
+) -> ExternalCells:
+    """Rows of the predicted matrix, once it holds what its format says.
+
+    Args:
+        predicted: Holds the matrix; not modified.
+        rows: Predicted cells.
+        names: Of the columns of the matrix.
+        transform: Whose spaces the cells are brought to.
+        file_format: Where the matrix is, and what it holds.
+
+    Raises:
+        ConfigError: If what it holds cannot be brought to the space of the transform.
+        DataError: If it holds something else, or lacks features.
+    """
+    matrix, place = _matrix(predicted, file_format.matrix or "X"), where(predicted.obs)
+    kind = _expression_kind(file_format, transform)
+    total = Tally()
+    for block in blocks(matrix, rows):
+        total = total.plus(tally(block))
+    _check_values(total, kind, place, may_have_fractions=file_format.expression is not None)
+    needed = list(transform.input_genes if kind == "counts" else transform.genes)
+    if missing := sorted(set(needed) - set(names)):
         raise DataError(
-            f'Expected `obs["{absent[0]}"]` in the truth, found the columns {known}.{where(truth.obs)}'
-            f"{nearest(absent[0], truth.obs.columns)} Choose it with `--sample-key` or `--treatment-key`."
+            f"Expected a prediction of all {len(needed)} features, found {len(needed) - len(missing)}; "
+            f"missing are {listed(missing)}.{place} Use the feature names of the training data; what was not "
+            "predicted cannot be filled in."
         )
-    complete = ~np.any([is_missing(truth.obs[key]) for key in keys], axis=0)
-    return TrainingPart(fit_features(source, spec, np.flatnonzero(complete), seed=seed), None)
+    if kind == "log1p" and transform.expression_kind == "counts":
+        _check_total(matrix[rows[:_MAX_TOTALS]], names, transform, place)
+    cells = matrix[rows][:, pd.Index(names).get_indexer(pd.Index(needed))]
+    adata = anndata.AnnData(
+        X=normalised(cells, TARGET_TOTAL) if kind == "counts" else cells,
+        obs=pd.DataFrame(index=predicted.obs_names[rows].astype(str)),
+        var=pd.DataFrame(index=needed),
+    )
+    adata.obs.attrs.update(predicted.obs.attrs)
+    of_expression = _of_expression(transform)
+    genes = of_expression.expression(adata)
+    flow = genes if transform.obsm_key is None else of_expression.apply(adata)
+    return ExternalCells(genes, flow, total.lowest)
 
 
 def _matrix(adata: anndata.AnnData, name: str) -> Any:
@@ -108,65 +126,40 @@ def _matrix(adata: anndata.AnnData, name: str) -> Any:
         raise DataError(str(error).replace("`--features`", "`--predicted-in`")) from error
 
 
-def foreign_cells(
-    predicted: anndata.AnnData, rows: np.ndarray, names: list[str], transform: FeatureTransform,
-    told: Conventions,
-) -> ForeignCells:  # fmt: skip
-    """Rows of the predicted matrix, once it holds what was told.
-
-    Raises:
-        ConfigError: If what it holds cannot be brought to the space of the transform.
-        DataError: If it holds something else, or lacks features.
-    """
-    matrix, place = _matrix(predicted, told.matrix or "X"), where(predicted.obs)
-    kind, known = told.expression or transform.expression_kind, transform.expression_kind
-    if kind != known and (known, kind) != ("counts", "log1p"):
+def _expression_kind(file_format: ExternalFormat, transform: FeatureTransform) -> str | None:
+    """What the predicted matrix holds."""
+    of_truth = transform.expression_kind
+    kind = file_format.expression or of_truth
+    if kind != of_truth and (of_truth, kind) != ("counts", "log1p"):
         raise ConfigError(
-            f"Expected predicted values like those of the truth ({known or 'as-is'}), found "
+            f"Expected predicted values like those of the truth ({of_truth or 'as-is'}), found "
             f"`--predicted-expression {kind}`. Only log1p values can be held against counts."
         )
-    total = Tally()
-    for block in blocks(matrix, rows):
-        total = total.plus(tally(block))
-    _check_values(total, kind, told.expression is not None, place)
-    needed = list(transform.input_genes if kind == "counts" else transform.genes)
-    if missing := sorted(set(needed) - set(names)):
-        raise DataError(
-            f"Expected a prediction of all {len(needed)} features, found {len(needed) - len(missing)}; "
-            f"missing are {listed(missing)}.{place} Use the feature names of the training data; what was not "
-            "predicted cannot be filled in."
-        )
-    if kind == "log1p" and known == "counts":
-        _check_total(matrix[rows[:_JUDGED]], names, transform, place)
-    cells = matrix[rows][:, pd.Index(names).get_indexer(pd.Index(needed))]
-    adata = anndata.AnnData(
-        X=normalised(cells, TARGET_TOTAL) if kind == "counts" else cells,
-        obs=pd.DataFrame(index=predicted.obs_names[rows].astype(str)),
-        var=pd.DataFrame(index=needed),
-    )
-    adata.obs.attrs.update(predicted.obs.attrs)
-    reader = replace(
+    return kind
+
+
+def _of_expression(transform: FeatureTransform) -> FeatureTransform:
+    """The transform of cells whose X is its expression space already."""
+    return replace(
         transform,
-        features="X" if transform.kind == "values" else transform.features,
+        features="X" if named_matrix(transform.features) else transform.features,
         expression_kind="as-is",
         input_genes=transform.genes,
         shares=np.zeros(0),
     )
-    genes = reader.expression(adata)
-    return ForeignCells(genes, reader.apply(adata) if reader.kind == "pca" else genes, total.lowest)
 
 
-def _check_values(total: Tally, kind: str | None, was_told: bool, place: str) -> None:
+def _check_values(total: Tally, kind: str | None, place: str, *, may_have_fractions: bool) -> None:
     """Refuse counts for log1p and the reverse.
 
     Log1p values below zero are what some decoders give, and counts with fractions what models of
-    counts expect; of the latter a user has to tell.
+    counts expect; of the latter a user has to say so.
     """
     if kind not in ("counts", "log1p") or total.n_nonfinite:
         return
     if kind == "log1p":
         total = total._replace(lowest=0.0)
-    elif was_told:
+    elif may_have_fractions:
         total = total._replace(n_fraction=0)
     if fault := expression_fault(total, kind, place):
         what = fault.what.replace("`X`", "the prediction")
@@ -176,7 +169,7 @@ def _check_values(total: Tally, kind: str | None, was_told: bool, place: str) ->
         )
 
 
-def _check_total(cells: Any, names: list[str], transform: FeatureTransform, place: str) -> None:
+def _check_total(cells: Any, names: Sequence[str], transform: FeatureTransform, place: str) -> None:
     """Refuse log1p values of another normalisation than the one that counts get here."""
     if not set(transform.input_genes) <= set(names):
         return

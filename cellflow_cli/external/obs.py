@@ -1,5 +1,6 @@
-"""Labels of a prediction of another tool: its columns, completed by what was told of every cell."""
+"""Labels of a prediction of another tool: its columns, completed by values that all its cells share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,29 +19,41 @@ from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.validation.columns import control_findings, control_hint
 from cellflow_cli.data.validation.finding import raise_first
 from cellflow_cli.errors import ConfigError, DataError, listed, nearest
-from cellflow_cli.external.external_format import Conventions
 
 
-def labelled(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec, told: Conventions) -> pd.DataFrame:
-    """The columns that `spec` names, completed by what was told of every cell."""
+def labelled(
+    obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec, shared: Mapping[str, str]
+) -> pd.DataFrame:
+    """The columns that `spec` names, completed by values that all cells share.
+
+    Args:
+        obs: Of the prediction; not modified.
+        truth: Obs of the truth.
+        spec: What the columns mean.
+        shared: Values that hold for every cell, by column, such as `{"treatment": "5-FU"}`.
+
+    Raises:
+        ConfigError: If a shared value names another column, or contradicts the file.
+        DataError: If a column or a value is missing, or no cell is under a measured treatment.
+    """
     wanted = [*spec.sample_key, spec.group, spec.treatment_key, *([spec.dose_key] if spec.dose_key else [])]
-    if strangers := [key for key in told.obs if key not in wanted]:
+    if others := [key for key in shared if key not in wanted]:
         raise ConfigError(
             f"Expected `--predicted-obs` to name one of the columns {listed(wanted)}, found "
-            f"{strangers[0]!r}.{nearest(strangers[0], wanted)}"
+            f"{others[0]!r}.{nearest(others[0], wanted)}"
         )
     if spec.cell_type_key and not {spec.cell_type_key} & {*obs.columns, *truth.columns}:
         raise_first([f for f in [missing_column(truth, spec.cell_type_key, "--cell-type-key")] if f])
-    made = pd.DataFrame(index=obs.index.astype(str))
-    made.attrs.update(obs.attrs)
+    table = pd.DataFrame(index=obs.index.astype(str))
+    table.attrs.update(obs.attrs)
     for key in dict.fromkeys(wanted):
-        if key in told.obs:
-            _check_told(obs, truth, spec, key, told.obs[key])
-            made[key] = _value(key, told.obs[key], spec)
+        if key in shared:
+            _check_shared(obs, truth, spec, key, shared[key])
+            table[key] = _value(key, shared[key], spec)
         elif key in obs.columns:
             finding = None if key == spec.dose_key else missing_values(obs, key)
             raise_first([finding] if finding else [])
-            made[key] = obs[key].to_numpy() if key == spec.dose_key else labels(obs[key])
+            table[key] = obs[key].to_numpy() if key == spec.dose_key else labels(obs[key])
         else:
             raise DataError(
                 f'Expected `obs["{key}"]` in the prediction, found the columns '
@@ -49,9 +62,9 @@ def labelled(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec, told: Conve
                 f"value that all its cells share with `--predicted-obs {key}=VALUE`."
             )
     if spec.cell_type_key in obs.columns:
-        made[spec.cell_type_key] = labels(obs[spec.cell_type_key])
-    _check_treatments(made, truth, spec)
-    return made
+        table[spec.cell_type_key] = labels(obs[spec.cell_type_key])
+    _check_treatments(table, truth, spec)
+    return table
 
 
 def _value(key: str, text: str, spec: DataSpec) -> Any:
@@ -63,7 +76,7 @@ def _value(key: str, text: str, spec: DataSpec) -> Any:
     return dose[0]
 
 
-def _check_told(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec, key: str, value: str) -> None:
+def _check_shared(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec, key: str, value: str) -> None:
     """Refuse a value for all cells where the file knows another one."""
     if key not in obs.columns:
         return
@@ -72,10 +85,10 @@ def _check_told(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec, key: str
         others = {f"{dose:g}" for dose in doses[~np.isnan(doses) & (doses != 0)]} - {value}
         others = {dose for dose in others if float(dose) != float(_value(key, value, spec))}
     else:
-        known = set(labels(truth[key])) if key in truth.columns else set()
+        measured = set(labels(truth[key])) if key in truth.columns else set()
         meaningless = set(spec.control) if key == spec.treatment_key else set()
-        found = set(labels(obs[key][~is_missing(obs[key])]))
-        others = (found & known) - meaningless - {value}
+        in_file = set(labels(obs[key][~is_missing(obs[key])]))
+        others = (in_file & measured) - meaningless - {value}
     if others:
         raise ConfigError(
             f"Expected all predicted cells to be {value!r} in `obs[{key!r}]`, as `--predicted-obs` says, "
@@ -96,8 +109,7 @@ def _check_treatments(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) ->
         return  # `align` says so
     _check_control(truth, spec)
     measured = set(labels(truth[spec.treatment_key])) - set(spec.control)
-    found = distinct(labels(obs[spec.treatment_key]))
-    treated = [label for label in found if label not in spec.control]
+    treated = [label for label in distinct(labels(obs[spec.treatment_key])) if label not in spec.control]
     if set(treated) & measured:
         return
     what = "control only." if not treated else f"{listed(treated)}.{nearest(treated[0], measured)}"

@@ -38,7 +38,7 @@ class Comparison:
     """Predicted and measured cells of one condition, with the distance matrices that metrics share.
 
     Everything is float64, on the device it came from. A matrix is computed when the first metric
-    asks for it and then kept: 8 n m bytes each, 50 MB for 2,500 cells and 200 MB for 5,000. Larger
+    needs it and then kept: 8 n m bytes each, 50 MB for 2,500 cells and 200 MB for 5,000. Larger
     ones are never whole in memory: sums go over `blocks`, which are computed anew each time.
 
     Attributes:
@@ -172,7 +172,7 @@ class Comparison:
         return ", ".join(f"{count} non-finite values in {role}" for role, count in bad.items() if count)
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """What `make()` returned when it was first asked for under this name: for what metrics share."""
+        """What the first `make()` under this name returned: for what metrics share."""
         with self._lock:  # metrics may run side by side; the second one waits instead of repeating
             if name not in self._memo:
                 self._memo[name] = make()

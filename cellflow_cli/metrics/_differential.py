@@ -59,7 +59,7 @@ def differential_features(
     Cells count as independent draws, as is common: with many of them even small changes are
     significant, which is why features are ranked and sets of them limited. The mean error keeps genes
     from the top that hardly any cell expresses. Predicted changes are measured by the errors of the
-    target, too, whatever the spread of the predicted cells: that is for other metrics to judge, and a
+    target, too, whatever the spread of the predicted cells: that is what other metrics look at, and a
     decoder of few components takes most of it away, very unevenly between genes. Of the 20, 50 and 100
     genes that differ most in measured cells of a donor some 85 % are still those after 30 components.
 
@@ -111,7 +111,7 @@ def _discovered(p: np.ndarray) -> np.ndarray:
     """Which hypotheses are rejected at the false discovery rate `LEVEL`, shape [g]."""
     order = np.argsort(p, kind="stable")
     passed = np.flatnonzero(p[order] <= LEVEL * np.arange(1, len(p) + 1) / len(p))
-    found = np.zeros(len(p), dtype=bool)
+    rejected = np.zeros(len(p), dtype=bool)
     if len(passed):
-        found[order[: passed[-1] + 1]] = True
-    return found
+        rejected[order[: passed[-1] + 1]] = True
+    return rejected

@@ -18,11 +18,11 @@ def at_most(cells: Float[Tensor, "n d"], n: int = MAX_CELLS) -> Float[Tensor, "k
     return cells[rows.to(cells.device)]
 
 
-def few(comparison: Comparison) -> tuple[Comparison, str]:
+def subsampled(comparison: Comparison) -> tuple[Comparison, str]:
     """The comparison of at most 5,000 cells on either side, features of the flow only, and a remark.
 
     Returns:
-        It is made once; its distance matrices are shared by all who ask. The remark says how many cells it
+        It is made once; its distance matrices are shared. The remark says how many cells it
         has, if not all of them.
     """
     n, m = len(comparison.predicted), len(comparison.target)
@@ -30,5 +30,7 @@ def few(comparison: Comparison) -> tuple[Comparison, str]:
         return comparison, ""
     predicted, target = at_most(comparison.predicted, MAX_CELLS), at_most(comparison.target, MAX_CELLS)
     control = at_most(comparison.control, MAX_CELLS)
-    made = comparison.once("few", lambda: Comparison(predicted=predicted, target=target, control=control))
-    return made, f"on {len(predicted):,} of {n:,} predicted and {len(target):,} of {m:,} target cells"
+    smaller = comparison.once(
+        "subsampled", lambda: Comparison(predicted=predicted, target=target, control=control)
+    )
+    return smaller, f"on {len(predicted):,} of {n:,} predicted and {len(target):,} of {m:,} target cells"

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from cellflow_cli.errors import MetricError, NumericalError
 from cellflow_cli.metrics._comparison import Comparison
-from cellflow_cli.metrics._subsample import few
+from cellflow_cli.metrics._subsample import subsampled
 from cellflow_cli.ot.exact import exact_cost
 
 
@@ -15,7 +15,7 @@ def distances(comparison: Comparison) -> tuple[Float64[Tensor, "n m"], str]:
     Returns:
         Matrix of shape [n, m], and how many cells it holds if not all of them.
     """
-    seen, remark = few(comparison)
+    seen, remark = subsampled(comparison)
     return seen.between, remark
 
 

@@ -29,20 +29,20 @@ def de_overlap(comparison: Comparison) -> MetricValue:
     across diverse contexts with State. Differs: changes in standard errors instead of fold changes
     of features that pass Wilcoxon's test, and sets limited to a quarter of the features.
     """
-    found = comparison.differential
-    g = len(found.significant)
+    features = comparison.differential
+    g = len(features.significant)
     if g < 4:
         return MetricValue(None, f"needs four features or more, found {g}")
-    if found.why_not:
-        return MetricValue(None, found.why_not)
-    most = min(g // 4, found.n_significant)
+    if features.why_not:
+        return MetricValue(None, features.why_not)
+    most = min(g // 4, features.n_significant)
     sizes = [k for k in SIZES if k <= most] or [most]
-    predicted, target = found.predicted_order.tolist(), found.target_order.tolist()
+    predicted, target = features.predicted_order.tolist(), features.target_order.tolist()
     shares = [len({*predicted[:k]} & {*target[:k]}) / k for k in sizes]
     parts = ", ".join(
         f"{share:.2f} at {k} (by chance {k / g:.2f})" for share, k in zip(shares, sizes, strict=True)
     )
-    return MetricValue(sum(shares) / len(shares), f"{parts}; {found.n_significant} of {g} features differ")
+    return MetricValue(sum(shares) / len(shares), f"{parts}; {features.n_significant} of {g} features differ")
 
 
 ENTRY = Metric(de_overlap, best="high", symmetric=False, space="genes")

@@ -22,12 +22,14 @@ def direction(comparison: Comparison) -> MetricValue:
     across diverse contexts with State. Differs: Welch's test, all features that pass it in the target,
     and a change of zero counts as a guess.
     """
-    found = comparison.differential
-    if found.why_not:
-        return MetricValue(None, found.why_not)
-    agreement = found.predicted_change.sign() * found.target_change.sign()
-    value = float((1 + agreement[found.significant]).mean() / 2)
-    return MetricValue(value, f"over {found.n_significant} of {len(found.significant)} features that differ")
+    features = comparison.differential
+    if features.why_not:
+        return MetricValue(None, features.why_not)
+    agreement = features.predicted_change.sign() * features.target_change.sign()
+    value = float((1 + agreement[features.significant]).mean() / 2)
+    return MetricValue(
+        value, f"over {features.n_significant} of {len(features.significant)} features that differ"
+    )
 
 
 ENTRY = Metric(direction, best="high", symmetric=False, space="genes")

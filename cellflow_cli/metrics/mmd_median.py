@@ -50,8 +50,8 @@ def _median(comparison: Comparison) -> tuple[float, str]:
     if m * m <= MAX_KEPT:
         distances, remark = comparison.within_target, ""
     else:
-        some = at_most(comparison.target)
-        distances, remark = euclidean(some, some), f"median of {len(some):,} of {m:,} target cells"
+        sample = at_most(comparison.target)
+        distances, remark = euclidean(sample, sample), f"median of {len(sample):,} of {m:,} target cells"
     matrix = distances.cpu().numpy()
     upper = np.concatenate([row[i + 1 :] for i, row in enumerate(matrix)])
     rank = (len(upper) - 1) // 2

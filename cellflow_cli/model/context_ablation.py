@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cellflow_cli.errors import BundleError, MetricError
 from cellflow_cli.evaluation.align import Aligned
-from cellflow_cli.evaluation.run import Further
+from cellflow_cli.evaluation.run import ExtraPrediction
 from cellflow_cli.model.model import Model
 from cellflow_cli.prediction.context import training_controls, why_context_is_ignored
 from cellflow_cli.prediction.file import PredictionFile
@@ -37,7 +37,7 @@ class ContextAblation:
         self.model, self.file = model, file
 
     @property
-    def predictions(self) -> dict[str, Further]:
+    def predictions(self) -> dict[str, ExtraPrediction]:
         """Functions for the argument `extra_predictions` of `evaluation.evaluate`."""
         return {OTHER: self.other, AVERAGE: self.average}
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from cellflow_cli.errors import BundleError
-from cellflow_cli.files import replaced_folder
+from cellflow_cli.files import address_of, replaced_folder
 
 FORMAT = 2
 MARKER = "config.json"
@@ -112,6 +112,10 @@ def read(folder: Path) -> Bundle:
     Raises:
         BundleError: If it is no model folder, incomplete, damaged, or of a newer format.
     """
+    if address := address_of(folder):
+        raise BundleError(
+            f"Expected a local model folder, found the address `{address}`. Download it first, or mount it."
+        )
     folder = Path(folder)
     if not folder.is_dir():
         raise BundleError(

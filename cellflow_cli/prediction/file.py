@@ -36,6 +36,8 @@ SOURCE_CELL = "cellflow_source_cell"
 """Column of obs with the name of the control cell that a cell was made from; empty where there is none."""
 CONTROL = "control"
 """Layer with the control cell that a cell was made from."""
+OTHER_TOOL = "another tool"
+"""What a file names as its method where it was not written by `cellflow predict`."""
 _FACTS = ("version", "model", "model_id", "method", "seed", "population", "fraction_clipped")
 
 

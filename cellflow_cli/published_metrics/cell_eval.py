@@ -11,7 +11,7 @@ from torch import Tensor
 from cellflow_cli.metrics import Comparison, Metric, MetricValue
 from cellflow_cli.metrics._correlation import pearson
 from cellflow_cli.published_metrics._definitions import Definitions
-from cellflow_cli.published_metrics._means import mean_difference
+from cellflow_cli.published_metrics._shared import mean_difference
 
 LEVEL = 0.05
 _NO_CONTROL = "no control cells to measure changes against"
@@ -96,8 +96,8 @@ def overlap_at_n(comparison: Comparison) -> MetricValue:
     Ours: `de-overlap` ranks by change in standard errors, over 20, 50 and 100 genes; predicted genes need no
     significance there, which depends on the number and the spread of predicted cells.
     """
-    found = comparison.once("cell-eval", lambda: _tops(comparison))
-    return _overlap(found, len(found.target))
+    tops = comparison.once("cell-eval", lambda: _tops(comparison))
+    return _overlap(tops, len(tops.target))
 
 
 def precision_at_n(comparison: Comparison) -> MetricValue:
@@ -110,17 +110,17 @@ def precision_at_n(comparison: Comparison) -> MetricValue:
     Source: cell-eval, src/cell_eval/_types/_de.py, `compute_overlap` with metric "precision".
     Ours: none; `direction` looks at the sign of the measured differential genes.
     """
-    found = comparison.once("cell-eval", lambda: _tops(comparison))
-    return _overlap(found, len(found.predicted))
+    tops = comparison.once("cell-eval", lambda: _tops(comparison))
+    return _overlap(tops, len(tops.predicted))
 
 
-def _overlap(found: _Tops, n: int) -> MetricValue:
-    if found.reason:
-        return MetricValue(None, found.reason)
-    counts = f"{len(found.predicted)} predicted and {len(found.target)} measured genes are significant"
-    if not len(found.predicted) or not len(found.target):
+def _overlap(tops: _Tops, n: int) -> MetricValue:
+    if tops.reason:
+        return MetricValue(None, tops.reason)
+    counts = f"{len(tops.predicted)} predicted and {len(tops.target)} measured genes are significant"
+    if not len(tops.predicted) or not len(tops.target):
         return MetricValue(0.0, f"{counts}: cell-eval counts zero")
-    return MetricValue(len(np.intersect1d(found.predicted[:n], found.target[:n])) / n, counts)
+    return MetricValue(len(np.intersect1d(tops.predicted[:n], tops.target[:n])) / n, counts)
 
 
 def _tops(comparison: Comparison) -> _Tops:

@@ -5,11 +5,11 @@ import functools
 from torch import Tensor
 
 from cellflow_cli.metrics import Comparison, Metric, MetricValue
-from cellflow_cli.metrics._subsample import few
+from cellflow_cli.metrics._subsample import subsampled
 from cellflow_cli.metrics.mmd_rbf import mmd_rbf as our_mmd
 from cellflow_cli.ot.sinkhorn import entropic_cost
 from cellflow_cli.published_metrics._definitions import Definitions
-from cellflow_cli.published_metrics._means import determination, mean_difference
+from cellflow_cli.published_metrics._shared import determination, mean_difference, stopped_early
 
 
 def r_squared(comparison: Comparison) -> MetricValue:
@@ -92,18 +92,17 @@ def sinkhorn_div_100(comparison: Comparison) -> MetricValue:
 
 def _divergence(comparison: Comparison, epsilon: float) -> MetricValue:
     solve = functools.partial(_solve, epsilon=epsilon)
-    seen, of_cells = few(comparison)
+    seen, of_cells = subsampled(comparison)
     cross, stopped = solve(seen.between.T, symmetric=False)
-    found = [solve(within, symmetric=True) for within in (seen.within_predicted, seen.within_target)]
-    stopped = stopped or next((text for _, text in found if text), "")
-    value = cross - sum(cost for cost, _ in found) / 2
+    within = [solve(distances, symmetric=True) for distances in (seen.within_predicted, seen.within_target)]
+    stopped = stopped or next((text for _, text in within if text), "")
+    value = cross - sum(cost for cost, _ in within) / 2
     return MetricValue(value, "; ".join(filter(None, [of_cells, stopped])))
 
 
 def _solve(distances: Tensor, *, epsilon: float, symmetric: bool) -> tuple[float, str]:
-    found = entropic_cost(distances.square(), epsilon, symmetric)
-    stopped = f"the iteration was stopped after {found.n_iter:,} steps, marginals {found.residual:.1g} off"
-    return found.cost, "" if found.converged else stopped
+    solution = entropic_cost(distances.square(), epsilon, symmetric)
+    return solution.cost, stopped_early(solution)
 
 
 ENTRY = Definitions(

@@ -6,7 +6,7 @@ from cellflow_cli.metrics import Comparison, Metric, MetricValue
 from cellflow_cli.metrics._correlation import feature_correlations, pearson
 from cellflow_cli.metrics._kernels import kernel_sum
 from cellflow_cli.published_metrics._definitions import Definitions
-from cellflow_cli.published_metrics._means import mean_difference
+from cellflow_cli.published_metrics._shared import mean_difference
 
 GAMMAS = tuple(10 ** (1 - 4 * step / 49) for step in range(50))
 MAX_FEATURES = 1_000
@@ -32,8 +32,8 @@ def l2_stds(comparison: Comparison) -> MetricValue:
     Source: cellot, scripts/evaluate.py, `compute_evaluations`, "l2-stds".
     Ours: none; `variance-ratio-genes` tells whether the spread is too small or too large.
     """
-    if few := _few(comparison):
-        return MetricValue(None, few)
+    if why := _too_few(comparison):
+        return MetricValue(None, why)
     return MetricValue(float((comparison.predicted.std(0) - comparison.target.std(0)).norm()))
 
 
@@ -56,8 +56,8 @@ def r2_stds(comparison: Comparison) -> MetricValue:
     Source: cellot, scripts/evaluate.py, `compute_evaluations`, "r2-stds".
     Ours: none.
     """
-    if few := _few(comparison):
-        return MetricValue(None, few)
+    if why := _too_few(comparison):
+        return MetricValue(None, why)
     return _correlation(comparison.predicted.std(0), comparison.target.std(0), "standard deviations")
 
 
@@ -70,8 +70,10 @@ def r2_pairwise_feat_corrs(comparison: Comparison) -> MetricValue:
     Ours: `r-features` is the same number, `r2-features` its square.
     """
     correlations = feature_correlations(comparison.predicted, comparison.target)
-    found = _correlation(correlations.predicted, correlations.target, "correlations of varying features")
-    return found._replace(reason=found.reason or correlations.remark)
+    correlation = _correlation(
+        correlations.predicted, correlations.target, "correlations of varying features"
+    )
+    return correlation._replace(reason=correlation.reason or correlations.remark)
 
 
 def mmd(comparison: Comparison) -> MetricValue:
@@ -94,7 +96,7 @@ def mmd(comparison: Comparison) -> MetricValue:
     return MetricValue(value)
 
 
-def _few(comparison: Comparison) -> str:
+def _too_few(comparison: Comparison) -> str:
     n, m = len(comparison.predicted), len(comparison.target)
     return "" if min(n, m) > 1 else f"needs two cells or more, found {n} predicted and {m} target"
 

@@ -3,10 +3,10 @@
 from cellflow_cli.metrics import Comparison, Metric, MetricValue
 from cellflow_cli.metrics._comparison import Distances
 from cellflow_cli.metrics._correlation import pearson
-from cellflow_cli.metrics._subsample import few
+from cellflow_cli.metrics._subsample import subsampled
 from cellflow_cli.ot.sinkhorn import entropic_cost
 from cellflow_cli.published_metrics._definitions import Definitions
-from cellflow_cli.published_metrics._means import determination, mean_difference
+from cellflow_cli.published_metrics._shared import determination, mean_difference, stopped_early
 
 
 def edistance(comparison: Comparison) -> MetricValue:
@@ -108,14 +108,13 @@ def wasserstein(comparison: Comparison) -> MetricValue:
     `Sinkhorn`.
     Ours: `w2` is exact transport, without epsilon, and its root.
     """
-    seen, of_cells = few(comparison)
+    seen, of_cells = subsampled(comparison)
     cost = seen.between.square()
     epsilon = 0.05 * float(cost.std(correction=0))
     if epsilon <= 1e-12 * float(cost.max()):
         return MetricValue(float(cost.max()), "all pairs of cells are equally far apart")
-    found = entropic_cost(cost.T, epsilon)
-    stopped = f"the iteration was stopped after {found.n_iter:,} steps, marginals {found.residual:.1g} off"
-    return MetricValue(found.cost, "; ".join(filter(None, [of_cells, "" if found.converged else stopped])))
+    solution = entropic_cost(cost.T, epsilon)
+    return MetricValue(solution.cost, "; ".join(filter(None, [of_cells, stopped_early(solution)])))
 
 
 def _mean(comparison: Comparison, which: Distances) -> float:

@@ -1,279 +1,235 @@
-"""Tables of the scores themselves: metrics by row, and one metric by population, treatment or group."""
+"""Tables of the scores themselves: metrics by predictor, and one metric by population, treatment or group."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.evaluation.result import Scores
-from cellflow_cli.report._text import counted, number
-from cellflow_cli.report.split import records
-from cellflow_cli.report.tables import Cell, Column, Table, dose_text, integer, value, word
+from cellflow_cli.report.data import condition_of
+from cellflow_cli.report.tables import Cell, Column, Numbers, Table, dose_text, integer, span, value, word
+from cellflow_cli.report.text import counted, hundredths, number
 from cellflow_cli.statistics.best import winners
-from cellflow_cli.types import Condition
+from cellflow_cli.statistics.breakdown import labelled, means_by
+from cellflow_cli.statistics.lines import DECODED, FLOOR, MODEL, NULL
+from cellflow_cli.statistics.summary import MetricDoc, Summary
 
-ROWS = {
-    "model": "The prediction",
-    "floor": "Other measured cells of the same population as prediction",
-    "truth-decoded": "The other half of the measured cells sent through the decoder",
+_TEXTS = {
+    MODEL: "The prediction",
+    FLOOR: "Other measured cells of the same population as prediction",
+    DECODED: "The other half of the measured cells, encoded and decoded",
+    NULL: "The null: the control cells unchanged",
 }
 _BEST = {"low": "low", "high": "high", "one": "1"}
 
 
-def row_texts(scores: Scores) -> dict[str, str]:
-    """For each row a phrase that says what it is."""
-    known = Catalog("baselines").summaries()
-    texts = {row: ROWS.get(row) or known.get(row, "") for row in scores.predictors}
-    if "identity" in texts:
-        texts["identity"] = "The null: the control cells as they are"
-    return texts
+class _Lines(NamedTuple):
+    """Lines of a table without their numbers.
+
+    Attributes:
+        name, caption: Of the table.
+        heads: Of the first columns.
+        cells: The first columns.
+    """
+
+    name: str
+    caption: str
+    heads: Sequence[Column]
+    cells: Sequence[Sequence[Cell]]
 
 
-def metric_table(scores: Scores, summary: Mapping[str, Any]) -> Table:
-    """Mean over groups of each of our metrics for every row, with the spread over groups below it."""
-    return _metric_table(
-        scores, summary, None, "metrics", "Every metric: mean over groups ± standard deviation over groups"
-    )
+def predictor_texts(scores: Scores) -> dict[str, str]:
+    """For each predictor a phrase that says what it is."""
+    baselines = Catalog("baselines").summaries()
+    return {name: _TEXTS.get(name) or baselines.get(name, "") for name in scores.predictors}
 
 
-def definition_tables(scores: Scores, summary: Mapping[str, Any]) -> tuple[Table, ...]:
+def metric_table(summary: Summary) -> Table:
+    """Mean over groups of each of our metrics for every predictor, with the spread over groups below it."""
+    caption = "Every metric: mean over groups ± standard deviation over groups"
+    return _means(summary, None, "metrics", caption)
+
+
+def definition_tables(summary: Summary) -> tuple[Table, ...]:
     """The same for the metrics of each other project, as those define them."""
-    origins = dict.fromkeys(entry["origin"] for entry in summary["metrics"].values() if entry["origin"])
+    origins = dict.fromkeys(doc.origin for doc in summary.metrics.values() if doc.origin)
     return tuple(
-        _metric_table(
-            scores,
-            summary,
-            origin,
-            f"definitions-{i}",
-            f"As {origin} defines them: mean ± standard deviation",
-        )
+        _means(summary, origin, f"definitions-{i}", f"As {origin} defines them: mean ± standard deviation")
         for i, origin in enumerate(origins, 1)
     )
 
 
-def _metric_table(
-    scores: Scores, summary: Mapping[str, Any], origin: str | None, name: str, caption: str
-) -> Table:
-    metrics = {m: entry for m, entry in summary["metrics"].items() if entry["origin"] == origin}
-    firsts = {metric: winners(scores.summary(), metric) for metric in metrics}
-    lines = []
-    for row in scores.predictors:
-        cells = []
-        for metric in metrics:
-            entry = summary["predictors"][row][metric]
-            spread = "" if entry["sd"] is None else f"± {number(entry['sd'], 2)}"
-            cells.append(value(entry["mean"], spread, best=row in firsts[metric]))
-        lines.append([word(row), *cells])
-    return Table(
-        name=name,
-        caption=caption,
-        columns=[Column("row"), *_metric_heads(metrics)],
-        lines=lines,
-        notes=reasons(scores, _only(summary, metrics)),
-    )
-
-
-def _only(summary: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The summary with some of its metrics."""
-    rows = {row: {m: entries[m] for m in metrics} for row, entries in summary["predictors"].items()}
-    return {**summary, "metrics": metrics, "predictors": rows}
-
-
-def normalised_table(scores: Scores, summary: Mapping[str, Any]) -> Table:
-    """The part of the way from null to floor that each row covers."""
-    found = summary["normalised"]
-    metrics = [m for m in summary["metrics"] if summary["metrics"][m]["best"] != "one"]
-    heads = [
-        Column("row"),
-        *(Column(metric, True, summary["metrics"][metric]["definition"]) for metric in metrics),
+def normalised_table(summary: Summary) -> Table:
+    """The part of the way from null to floor that each predictor covers."""
+    scores = {name: entries for name, entries in summary.normalised.items() if name != NULL}
+    metrics = {name: doc for name, doc in summary.metrics.items() if doc.best != "one"}
+    lines = [
+        [word(name), *(_score(entries[metric].value) for metric in metrics)]
+        for name, entries in scores.items()
     ]
-    rows = [row for row in scores.predictors if row in found and row != "identity"]
-    lines = [[word(row), *(_hundredths(found[row][metric]["value"]) for metric in metrics)] for row in rows]
-    why = dict.fromkeys(
-        f"{metric}: {found['model'][metric]['reason']}."
-        for metric in metrics
-        if found["model"][metric]["value"] is None
-    )
+    missing = {metric: scores[MODEL][metric] for metric in metrics if scores[MODEL][metric].value is None}
     return Table(
         name="normalised",
-        caption="Normalised score: 0 is doing nothing, 1 is as good as the floor; not clipped",
-        columns=heads,
+        caption="Normalised score: 0 is the unchanged controls, 1 the noise floor; not clipped",
+        columns=[Column("predictor"), *(Column(name, True, doc.definition) for name, doc in metrics.items())],
         lines=lines,
-        notes=tuple(why),
+        notes=tuple(f"{metric}: {score.reason}." for metric, score in missing.items()),
     )
-
-
-def _hundredths(x: float | None) -> Cell:
-    return value(x) if x is None else Cell(f"{round(x, 2) + 0:.2f}".replace("-", "\N{MINUS SIGN}"), x)
-
-
-def reasons(scores: Scores, summary: Mapping[str, Any]) -> tuple[str, ...]:
-    """For each reason why a value is missing: which rows and metrics lack it, and how often."""
-    found: dict[tuple[str, int], dict[str, list[str]]] = {}
-    for row in scores.predictors:
-        for metric, entry in summary["predictors"][row].items():
-            if entry["n_missing"]:
-                lacking = found.setdefault((entry["reason"].rstrip("."), entry["n_missing"]), {})
-                lacking.setdefault(row, []).append(metric)
-    texts = []
-    for (reason, n), rows in found.items():
-        same = list(rows.values())
-        metrics = "all metrics" if len(same[0]) == len(summary["metrics"]) else ", ".join(same[0])
-        which = ", ".join(row for row, lacking in rows.items() if lacking == same[0])
-        more = "" if all(lacking == same[0] for lacking in same) else " (and some others)"
-        texts.append(
-            f"No value of {metrics} for {which}{more} in {n} of "
-            f"{counted(summary['n_conditions'], 'population')}: {reason}."
-        )
-    return tuple(texts)
 
 
 def population_scores(scores: Scores, metric: str, dose_unit: str) -> Table:
-    """One metric of every row for every population."""
+    """One metric of every predictor for every population."""
     table = labelled(scores.table)
-    wide = _wide(table, scores, ["sample", "condition"])
-    first = {(p.sample, p.condition): p for p in records(table.drop_duplicates(["sample", "condition"]))}
-    lines = []
-    for sample, label in wide[metric].index:
-        n = int(first[sample, label].n)
-        lines.append([word(str(sample)), *_condition(first[sample, label], dose_unit), integer(n)])
+    first = table.drop_duplicates(["sample", "condition"])
+    cells = [
+        [word(str(sample)), *_condition(treatment, dose, dose_unit), integer(int(n))]
+        for sample, treatment, dose, n in _columns(first, "sample", "treatment", "dose", "n")
+    ]
     heads = [Column("sample"), Column("treatment"), Column("dose", True), Column("cells a side", True)]
-    return _switched("by-population", "By population", heads, lines, wide, scores, metric)
+    lines = _Lines("by-population", "By population", heads, cells)
+    return _broken_down(lines, table, ["sample", "condition"], scores, metric)
 
 
 def treatment_scores(scores: Scores, metric: str, dose_unit: str) -> Table:
-    """One metric of every row by treatment and dose: mean over populations in a group, then groups."""
+    """One metric of every predictor by treatment and dose: mean over populations in a group, then groups."""
     table = labelled(scores.table)
-    wide = _wide(table, scores, ["condition"])
-    first = {p.condition: p for p in records(table.drop_duplicates(["condition"]))}
-    lines = [_condition(first[label], dose_unit) for label in wide[metric].index]
-    heads = [Column("treatment"), Column("dose", True)]
-    return _switched("by-treatment", "By treatment", heads, lines, wide, scores, metric)
+    first = table.drop_duplicates(["condition"])
+    cells = [
+        _condition(treatment, dose, dose_unit) for treatment, dose in _columns(first, "treatment", "dose")
+    ]
+    lines = _Lines("by-treatment", "By treatment", [Column("treatment"), Column("dose", True)], cells)
+    return _broken_down(lines, table, ["condition"], scores, metric)
 
 
 def group_scores(scores: Scores, metric: str, key: str, title: str) -> Table:
-    """One metric of every row by the column `key` (group or sample)."""
-    wide = _wide(scores.table, scores, [key])
-    lines = [[word(str(name))] for name in wide[metric].index]
-    return _switched(f"by-{key}", title, [Column(key)], lines, wide, scores, metric)
+    """One metric of every predictor by the column `key` (group or sample)."""
+    cells = [[word(str(name))] for name in dict.fromkeys(scores.table[key])]
+    lines = _Lines(f"by-{key}", title, [Column(key)], cells)
+    return _broken_down(lines, scores.table, [key], scores, metric)
 
 
-def regime_table(scores: Scores, summary: Mapping[str, Any], metric: str) -> Table | None:
-    """One metric of every row for populations of small, medium and large effect; None if not known."""
-    regimes = summary["regimes"]
-    if "reason" in regimes:
+def regime_table(scores: Scores, summary: Summary, metric: str) -> Table | None:
+    """One metric of every predictor for populations of small, medium and large effect; None if not known."""
+    parts = summary.regimes.parts
+    if not parts:
         return None
     heads = [
         Column("size of effect"),
         Column("populations", True),
         Column("energy, control to measured", help="Smallest and largest effect."),
     ]
-    lines = [
+    cells = [
         [
             Cell(name, float(i)),
-            integer(part["n_conditions"]),
-            Cell(
-                f"{number(part['effect']['min'])} to {number(part['effect']['max'])}", part["effect"]["min"]
-            ),
+            integer(part.n_conditions),
+            Cell(f"{number(part.effect.min)} to {number(part.effect.max)}", part.effect.min),
         ]
-        for i, (name, part) in enumerate(regimes.items())
+        for i, (name, part) in enumerate(parts.items())
     ]
     numbers = {
-        m: [[part["predictors"][row][m] for row in scores.predictors] for part in regimes.values()]
-        for m in scores.metrics
+        name: [[part.predictors[p][name] for p in scores.predictors] for part in parts.values()]
+        for name in scores.metrics
     }
-    return _choice("by-effect", "By size of the real effect", heads, lines, numbers, scores, metric)
+    return _switched(_Lines("by-effect", "By size of the real effect", heads, cells), numbers, scores, metric)
 
 
-def type_scores(scores: Scores, metric: str, summary: Mapping[str, Any]) -> Table | None:
-    """Every row by cell type: mean over groups; None where there are no types."""
-    found = summary["cell_types"].get("types")
-    if not found:
+def type_scores(scores: Scores, summary: Summary, metric: str) -> Table | None:
+    """Every predictor by cell type: mean over groups; None where there are no types."""
+    types, metrics = summary.cell_types.types, scores.by_type.metrics
+    if not types:
         return None
-    metrics = scores.by_type.metrics
     heads = [Column("cell type"), Column("populations", True), Column("cells a side", True)]
-    lines = [
-        [word(name), integer(part["n_conditions"]), _span(part["n_cells"])] for name, part in found.items()
-    ]
+    cells = [[word(name), integer(part.n_conditions), span(part.n_cells)] for name, part in types.items()]
     numbers = {
-        m: [[part["predictors"][row][m]["mean"] for row in scores.predictors] for part in found.values()]
-        for m in metrics
+        name: [[part.predictors[p][name].mean for p in scores.predictors] for part in types.values()]
+        for name in metrics
     }
     first = metric if metric in metrics else metrics[0]
-    lacking = {name: part["predictors"]["model"][first] for name, part in found.items()}
+    missing = {name: part.predictors[MODEL][first] for name, part in types.items()}
     notes = [
-        f"{name}: no value in {counted(entry['n_missing'], 'population')}; the first: {entry['reason']}."
-        for name, entry in lacking.items()
-        if entry["n_missing"]
+        f"{name}: no value in {counted(mean.n_missing, 'population')}; the first: {mean.reason}."
+        for name, mean in missing.items()
+        if mean.n_missing
     ]
-    made = _choice("by-type", "By cell type, each type by itself", heads, lines, numbers, scores, first)
-    return replace(made, notes=notes)
+    lines = _Lines("by-type", "By cell type, each type by itself", heads, cells)
+    return replace(_switched(lines, numbers, scores, first), notes=notes)
 
 
-def _span(n: Mapping[str, int]) -> Cell:
-    same = n["min"] == n["max"]
-    return Cell(f"{n['min']:,}" if same else f"{n['min']:,} to {n['max']:,}", n["min"])
+def _means(summary: Summary, origin: str | None, name: str, caption: str) -> Table:
+    """Mean and spread of the metrics of one origin for every predictor."""
+    metrics = {metric: doc for metric, doc in summary.metrics.items() if doc.origin == origin}
+    best = {metric: winners(summary, metric) for metric in metrics}
+    lines = []
+    for predictor, means in summary.predictors.items():
+        spreads = {m: "" if means[m].sd is None else f"± {number(means[m].sd, 2)}" for m in metrics}
+        cells = [value(means[m].mean, spreads[m], best=predictor in best[m]) for m in metrics]
+        lines.append([word(predictor), *cells])
+    heads = [_metric_head(metric, doc) for metric, doc in metrics.items()]
+    columns = [Column("predictor"), *heads]
+    return Table(
+        name=name, caption=caption, columns=columns, lines=lines, notes=_reasons(summary, list(metrics))
+    )
 
 
-def labelled(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of scores with a column `condition`: treatment and dose as text."""
-    doses = [None if pd.isna(dose) else float(dose) for dose in table["dose"]]
-    labels = [Condition(str(t), dose).label for t, dose in zip(table["treatment"], doses, strict=True)]
-    return table.assign(condition=labels)
+def _metric_head(metric: str, doc: MetricDoc) -> Column:
+    return Column(f"{metric} ({_BEST[doc.best]})", True, f"{doc.definition}; best is {doc.best}")
 
 
-def _wide(table: pd.DataFrame, scores: Scores, keys: list[str]) -> dict[str, pd.DataFrame]:
-    """For each metric a line per value of `keys` and a column per row: mean within groups, then over them."""
-    by = list(dict.fromkeys([*keys, "group", "predictor", "metric"]))
-    within = table.groupby(by, sort=False)["value"].mean()
-    means = within.groupby([*keys, "predictor", "metric"], sort=False).mean().unstack("predictor")
-    order = list(dict.fromkeys(table.set_index(keys).index))
-    found = {}
-    for metric in scores.metrics:
-        part = means[means.index.get_level_values("metric") == metric].droplevel("metric")
-        found[metric] = part.reindex(index=order, columns=list(scores.predictors))
-    return found
+def _reasons(summary: Summary, metrics: Sequence[str]) -> tuple[str, ...]:
+    """For each reason why a value is missing: which predictors and metrics lack it, and how often."""
+    gaps: dict[tuple[str, int], dict[str, list[str]]] = {}
+    for predictor, means in summary.predictors.items():
+        for metric in metrics:
+            if n := means[metric].n_missing:
+                of_reason = gaps.setdefault((means[metric].reason.rstrip("."), n), {})
+                of_reason.setdefault(predictor, []).append(metric)
+    texts = []
+    for (reason, n), lacking in gaps.items():
+        first = next(iter(lacking.values()))
+        which = "all metrics" if len(first) == len(metrics) else ", ".join(first)
+        alike = [predictor for predictor, names in lacking.items() if names == first]
+        more = "" if len(alike) == len(lacking) else " (and some others)"
+        texts.append(
+            f"No value of {which} for {', '.join(alike)}{more} in {n} of "
+            f"{counted(summary.n_conditions, 'population')}: {reason}."
+        )
+    return tuple(texts)
 
 
-def _condition(line: Any, dose_unit: str) -> list[Cell]:
-    dose = None if pd.isna(line.dose) else float(line.dose)
-    return [word(str(line.treatment)), dose_text(Condition(str(line.treatment), dose), dose_unit)]
-
-
-def _switched(
-    name: str,
-    caption: str,
-    heads: list[Column],
-    lines: list[list[Cell]],
-    wide: Mapping[str, pd.DataFrame],
-    scores: Scores,
-    metric: str,
+def _broken_down(
+    lines: _Lines, table: pd.DataFrame, keys: Sequence[str], scores: Scores, metric: str
 ) -> Table:
-    numbers = {m: [[_plain(v) for v in line] for line in part.to_numpy()] for m, part in wide.items()}
-    return _choice(name, caption, heads, lines, numbers, scores, metric)
+    """The lines with means over the conditions that share the values of `keys`."""
+    parts = means_by(table, keys, scores.metrics, scores.predictors)
+    numbers = {name: [[_plain(x) for x in line] for line in part.to_numpy()] for name, part in parts.items()}
+    return _switched(lines, numbers, scores, metric)
 
 
-def _choice(
-    name: str,
-    caption: str,
-    heads: list[Column],
-    lines: list[list[Cell]],
-    numbers: dict[str, list[list[float | None]]],
-    scores: Scores,
-    metric: str,
-) -> Table:
-    columns = [*heads, *(Column(row, True) for row in scores.predictors)]
-    full = [[*line, *(value(x) for x in values)] for line, values in zip(lines, numbers[metric], strict=True)]
-    return Table(name=name, caption=caption, columns=columns, lines=full, metrics=numbers, metric=metric)
+def _switched(lines: _Lines, numbers: Mapping[str, Numbers], scores: Scores, metric: str) -> Table:
+    """The lines with a column per predictor, of a metric that a reader can choose."""
+    shown = zip(lines.cells, numbers[metric], strict=True)
+    return Table(
+        name=lines.name,
+        caption=lines.caption,
+        columns=[*lines.heads, *(Column(name, True) for name in scores.predictors)],
+        lines=[[*cells, *(value(x) for x in values)] for cells, values in shown],
+        metrics=numbers,
+        metric=metric,
+    )
 
 
-def _metric_heads(metrics: Mapping[str, Any]) -> list[Column]:
-    return [
-        Column(f"{name} ({_BEST[entry['best']]})", True, f"{entry['definition']}; best is {entry['best']}")
-        for name, entry in metrics.items()
-    ]
+def _score(x: float | None) -> Cell:
+    return value(x) if x is None else Cell(hundredths(x), x)
+
+
+def _columns(table: pd.DataFrame, *names: str) -> "zip[tuple[Any, ...]]":
+    return zip(*(table[name] for name in names), strict=True)
+
+
+def _condition(treatment: object, dose: float, dose_unit: str) -> list[Cell]:
+    return [word(str(treatment)), dose_text(condition_of(treatment, dose), dose_unit)]
 
 
 def _plain(x: float) -> float | None:

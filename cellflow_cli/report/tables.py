@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from cellflow_cli.report._text import NONE, counted, number, percent, signed
-from cellflow_cli.report.split import Split
+from cellflow_cli.report.data import ScoredPopulations
+from cellflow_cli.report.text import NONE, counted, number, signed
+from cellflow_cli.statistics.collapse import Collapse
+from cellflow_cli.statistics.intervals import PairedDifference
+from cellflow_cli.statistics.means import Count, Range
+from cellflow_cli.statistics.summary import Summary
 from cellflow_cli.types import Condition
+
+Numbers = list[list[float | None]]
+"""Line by line."""
 
 
 class Cell(NamedTuple):
@@ -59,7 +66,7 @@ class Table:
     columns: Sequence[Column]
     lines: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
-    metrics: Mapping[str, list[list[float | None]]] = field(default_factory=dict)
+    metrics: Mapping[str, Numbers] = field(default_factory=dict)
     metric: str = ""
 
     @property
@@ -94,17 +101,35 @@ def dose_text(condition: Condition, unit: str) -> Cell:
     return Cell(NONE, None) if dose is None else Cell(f"{dose:g} {unit}".strip(), dose)
 
 
-def population_table(split: Split, seen: Sequence[str], cells_a_side: Mapping[tuple[str, str], int]) -> Table:
+def interval(paired: PairedDifference) -> str:
+    """An interval as text; empty where there is none."""
+    return "" if paired.low is None else f"{signed(paired.low)} to {signed(paired.high)}"
+
+
+def count(better: Count) -> Cell:
+    """A cell of `k of n`."""
+    return Cell(f"{better.k} of {better.n}", better.k) if better.n else Cell(NONE)
+
+
+def span(limits: Range) -> Cell:
+    """A cell of the smallest and largest of some counts."""
+    low, high = limits
+    return Cell(f"{low:,}" if low == high else f"{low:,} to {high:,}", low)
+
+
+def population_table(
+    scored: ScoredPopulations, seen: Sequence[str], cells_a_side: Mapping[tuple[str, str], int]
+) -> Table:
     """Every scored population with its sizes.
 
     Args:
-        split: What was scored.
+        scored: The populations.
         seen: Groups that were trained on.
         cells_a_side: For sample and condition the number of cells that metrics saw on either side.
     """
     heads = [
         Column("sample"),
-        Column("group", help=f"Unit of holding out: `{split.group_key}`."),
+        Column("group", help=f"Unit of holding out: `{scored.group_key}`."),
         Column("treatment"),
         Column("dose", True),
         Column("control cells", True, "Untreated cells of the sample."),
@@ -114,48 +139,26 @@ def population_table(split: Split, seen: Sequence[str], cells_a_side: Mapping[tu
         Column("group in training"),
         Column("condition in training", help="Whether other groups were trained on under this condition."),
     ]
-    trained = {True: "yes", False: "no", None: "not known"}
+    known = {True: "yes", False: "no", None: "not known"}
     lines = [
         [
-            word(p.sample),
-            word(p.group),
-            word(p.condition.treatment),
-            dose_text(p.condition, split.dose_unit),
-            integer(p.n_control),
-            integer(p.n_predicted),
-            integer(p.n_measured),
-            integer(cells_a_side.get((p.sample, p.condition.label), 0)),
-            word("yes" if p.group in seen else "no" if split.train_groups else "not known"),
-            word(trained[p.condition_trained]),
+            word(one.sample),
+            word(one.group),
+            word(one.condition.treatment),
+            dose_text(one.condition, scored.dose_unit),
+            integer(one.n_control),
+            integer(one.n_predicted),
+            integer(one.n_measured),
+            integer(cells_a_side.get((one.sample, one.condition.label), 0)),
+            word("yes" if one.group in seen else "no" if scored.train_groups else "not known"),
+            word(known[one.condition_trained]),
         ]
-        for p in split.populations
+        for one in scored.populations
     ]
     return Table(name="populations", caption="Scored populations", columns=heads, lines=lines)
 
 
-def collapse_table(summary: Mapping[str, Any]) -> Table:
-    """Variance ratios of the prediction beside those of measured cells."""
-    ratios = summary["collapse"]["ratios"]
-    rows = list(dict.fromkeys(row for values in ratios.values() for row in values))
-    heads = [Column("row"), *(Column(metric, True) for metric in ratios)]
-    lines = [[word(row), *(value(values.get(row)) for values in ratios.values())] for row in rows]
-    caption = "Total variance of the cells of a row over that of measured cells (one is best)"
-    return Table(name="collapse", caption=caption, columns=heads, lines=lines)
-
-
-def outside_table(summary: Mapping[str, Any]) -> Table | None:
-    """Populations whose variance ratio is out of bounds; None if there are none."""
-    found = summary["collapse"]["conditions"]
-    if not found:
-        return None
-    low, high = summary["collapse"]["bounds"]
-    heads = [Column("sample"), Column("condition"), Column("variance ratio", True)]
-    lines = [[word(c["sample"]), word(c["condition"]), value(c["ratio"])] for c in found]
-    caption = f"{counted(len(found), 'population')} outside {low:g} to {high:g}"
-    return Table(name="outside", caption=caption, columns=heads, lines=lines)
-
-
-def interval_table(summary: Mapping[str, Any]) -> Table:
+def interval_table(summary: Summary) -> Table:
     """Model minus baseline for every baseline and metric, with interval and count of groups."""
     heads = [
         Column("baseline"),
@@ -168,63 +171,52 @@ def interval_table(summary: Mapping[str, Any]) -> Table:
     ]
     lines = [
         _interval_line(summary, baseline, metric)
-        for metric in summary["metrics"]
-        for baseline in summary["intervals"]
+        for metric in summary.metrics
+        for baseline in summary.intervals
     ]
     caption = "The model against each baseline, paired by group"
     return Table(name="intervals", caption=caption, columns=heads, lines=lines)
 
 
-def _interval_line(summary: Mapping[str, Any], baseline: str, metric: str) -> list[Cell]:
-    entry, count = summary["intervals"][baseline][metric], summary["better_than"][baseline][metric]
-    best = summary["metrics"][metric]["best"]
-    share = Cell(f"{count['k']} of {count['n']}", count["k"]) if count["n"] else Cell(NONE)
+def _interval_line(summary: Summary, baseline: str, metric: str) -> list[Cell]:
+    paired, best = summary.intervals[baseline][metric], summary.metrics[metric].best
     return [
-        word(baseline), word(metric), word(best), value(entry["difference"], sign=True), _interval(entry),
-        share, word(_reading(entry, best)),
-    ]  # fmt: skip
+        word(baseline),
+        word(metric),
+        word(best),
+        value(paired.difference, sign=True),
+        Cell(interval(paired) or NONE, paired.low),
+        count(summary.better_than[baseline][metric]),
+        word(_reading(paired, best)),
+    ]
 
 
-def _interval(entry: Mapping[str, Any]) -> Cell:
-    if entry["low"] is None:
-        return Cell(NONE, None)
-    return Cell(f"{signed(entry['low'])} to {signed(entry['high'])}", entry["low"])
-
-
-def _reading(entry: Mapping[str, Any], best: str) -> str:
-    if entry["difference"] is None:
+def _reading(paired: PairedDifference, best: str) -> str:
+    if paired.difference is None:
         return "no common value"
-    if entry["low"] is None:
+    if paired.low is None or paired.high is None:
         return "no interval"
-    if entry["low"] <= 0 <= entry["high"]:
+    if paired.low <= 0 <= paired.high:
         return "not clear"
-    return "model better" if (entry["low"] > 0) == (best == "high") else "model worse"
+    return "model better" if (paired.low > 0) == (best == "high") else "model worse"
 
 
-def clipped_text(summary: Mapping[str, Any]) -> str:
-    """A sentence on values that the decoder set to zero; empty if that is not known."""
-    share = summary["collapse"]["fraction_clipped"]
-    if share is None or not str(summary["settings"].get("features", "pca")).startswith("pca"):
-        return ""  # without a decoder nothing is ever set to zero
-    if share == 0:
-        return "No predicted value had to be clipped at zero."
-    return f"The decoder set {percent(share)} of the predicted values to zero because they were negative."
+def collapse_table(collapse: Collapse) -> Table:
+    """Variance ratios of the prediction and of measured cells."""
+    ratios = collapse.ratios
+    predictors = list(dict.fromkeys(name for values in ratios.values() for name in values))
+    heads = [Column("predictor"), *(Column(metric, True) for metric in ratios)]
+    lines = [[word(name), *(value(values.get(name)) for values in ratios.values())] for name in predictors]
+    caption = "Total variance of the cells of a predictor over that of measured cells (one is best)"
+    return Table(name="collapse", caption=caption, columns=heads, lines=lines)
 
 
-def range_text(summary: Mapping[str, Any]) -> str:
-    """A sentence on values outside the range of real cells; empty if they were not counted."""
-    shares = summary["collapse"]["out_of_range"]
-    if shares.get("model") is None:
-        return ""
-    beside = {"of the other measured cells": "floor", "of these through the decoder": "truth-decoded"}
-    others = [f"{what} {_small(shares[row])}" for what, row in beside.items() if shares.get(row) is not None]
-    return (
-        f"Out of range: {_small(shares['model'])} of the predicted values lie below the smallest or above "
-        "the largest value of their gene or marker among the control cells and the measured cells that "
-        f"metrics see{''.join(f'; {other}' for other in others)} (mean over groups)."
-    )
-
-
-def _small(share: float) -> str:
-    """A share in percent with two digits, since most of these are below one."""
-    return f"{number(100 * share, 2)} %"
+def outside_table(collapse: Collapse) -> Table | None:
+    """Populations whose variance ratio is out of bounds; None if there are none."""
+    if not collapse.conditions:
+        return None
+    low, high = collapse.bounds
+    heads = [Column("sample"), Column("condition"), Column("variance ratio", True)]
+    lines = [[word(one.sample), word(one.condition), value(one.ratio)] for one in collapse.conditions]
+    caption = f"{counted(len(lines), 'population')} outside {low:g} to {high:g}"
+    return Table(name="outside", caption=caption, columns=heads, lines=lines)

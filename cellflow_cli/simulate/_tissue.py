@@ -26,7 +26,7 @@ RESPONSIVENESS = {
 AMPLITUDE = {"agonist": 8.0, "chemo": 8.0, "inhibitor": 8.0}
 EC50 = 0.3  # of the inhibitor, µM
 STROMA_HALF, CYTOKINE_HALF = 0.31, 0.18  # secretion at which a signal is half of its maximum
-REFERENCE = 0.5  # both signals where cells do not listen to one another
+REFERENCE = 0.5  # both signals without dependence on the population
 RESOLUTION = 1024.0  # values are multiples of 1/1024: exact in float32, and small when compressed
 
 

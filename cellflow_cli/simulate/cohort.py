@@ -69,7 +69,7 @@ class CohortConfig:
     )
     signalling: float = field(
         default=1.0,
-        metadata={"help": "How far cells listen to one another, 0 (not at all) to 1."},
+        metadata={"help": "Strength of the dependence on the population, 0 (none) to 1."},
     )
     noise: float = field(default=0.25, metadata={"help": "Standard deviation of the measurement noise."})
     patient_offset: float = field(

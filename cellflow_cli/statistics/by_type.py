@@ -10,7 +10,7 @@ from cellflow_cli.statistics._json import plain_fields
 from cellflow_cli.statistics.lines import Lines, count_conditions
 from cellflow_cli.statistics.means import Means, Range, over_groups
 
-NOT_ASKED = "cell types were not asked for"
+NOT_REQUESTED = "cell types were not requested"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,7 +58,7 @@ class CellTypes:
 def of_types(scores: TypeScores, predictors: Sequence[str]) -> CellTypes:
     """Means over conditions within a group, then over groups, type by type."""
     if scores.table.empty:
-        return CellTypes(reason=scores.reason or NOT_ASKED)
+        return CellTypes(reason=scores.reason or NOT_REQUESTED)
     parts = scores.table.groupby("cell_type", sort=False)
     return CellTypes({str(name): _of_type(part, predictors, scores.metrics) for name, part in parts})
 

@@ -49,7 +49,7 @@ class Gate:
 
 
 def check_names(baseline: str, metric: str, scored: Sequence[str]) -> None:
-    """Whether there will be something to compare, asked before the work.
+    """Whether there will be something to compare, checked before the work.
 
     Args:
         baseline: Name of a baseline.

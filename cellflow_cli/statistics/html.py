@@ -2,8 +2,8 @@
 
 from html import escape
 
+from cellflow_cli.statistics.baseline_ranking import rank_baselines
 from cellflow_cli.statistics.best import winners
-from cellflow_cli.statistics.intervals import covers
 from cellflow_cli.statistics.means import MetricMean
 from cellflow_cli.statistics.summary import Summary
 
@@ -37,17 +37,14 @@ def sentence(summary: Summary) -> str:
     all_seen = set(summary.groups) <= set(summary.seen_in_training)
     seen = " Seen in training, so no test." if all_seen else ""
     for metric in sorted(summary.metrics, key=lambda name: name != "energy"):
-        sign = -1 if summary.metrics[metric].best == "high" else 1
-        pairs = {name: entry[metric] for name, entry in summary.intervals.items()}
-        gaps = {name: sign * p.difference for name, p in pairs.items() if p.difference is not None}
-        if not gaps:
+        baselines = rank_baselines(summary, metric)
+        if not baselines:
             continue
-        best = max(gaps, key=lambda name: (covers(pairs[name]), gaps[name]))
-        count = summary.better_than[best][metric]
-        word = "worse than" if gaps[best] > 0 else "better than" if gaps[best] < 0 else "the same as"
+        best = baselines[0]
+        word = "worse than" if best.lead < 0 else "better than" if best.lead > 0 else "the same as"
         return (
-            f"{n}: by {metric} the model ({pairs[best].model:.3g}) is {word} the best baseline, "
-            f"{best} ({pairs[best].baseline:.3g}), and better on {count.k} of {count.n} groups.{seen}"
+            f"{n}: by {metric} the model ({best.model:.3g}) is {word} the best baseline, {best.baseline} "
+            f"({best.value:.3g}), and better on {best.better.k} of {best.better.n} groups.{seen}"
         )
     return f"{n}; no baseline to compare with.{seen}"
 

@@ -184,7 +184,7 @@ def predictors_of(table: pd.DataFrame, baselines: Sequence[str]) -> tuple[str, .
     return (MODEL, *baselines, *decoded, FLOOR)
 
 
-def summarise(
+def summary_of(
     tables: Tables,
     *,
     metrics: Sequence[str],

@@ -14,9 +14,9 @@ from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.model import Model, load
 from cellflow_cli.prediction.transport import prepare, transport
-from cellflow_cli.study._study import Study
 from cellflow_cli.study.folds import TRAINING, Fold, marks
-from cellflow_cli.study.jobs import MODEL_FOLDER, finished
+from cellflow_cli.study.job import MODEL_FOLDER, finished
+from cellflow_cli.study.study import Study
 
 Points = Float[np.ndarray, "n 2"]
 
@@ -97,8 +97,8 @@ def _population(
     """Rows of the first treated population of a part and of its control."""
     table = population_table(adata.obs, fold.spec)
     marked = np.ones(adata.n_obs, dtype=bool)
-    if part == TRAINING and fold.only is not None:
-        marked = np.asarray(marks(adata.obs, fold.only))
+    if part == TRAINING and fold.training_column is not None:
+        marked = np.asarray(marks(adata.obs, fold.training_column))
     treated = next(
         p
         for p in table.treated

@@ -1,8 +1,8 @@
-"""What is held out in turn, and which samples are then scored."""
+"""What is held out in turn, and which groups are then scored."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,14 +28,14 @@ class Fold:
         name: Folder and label, such as `"1"`.
         spec: The data specification that holds the groups out.
         scored: For each part of the result the groups that are scored in it; empty where none can be.
-        only: Column of obs that is true for the samples of the part `train` that are scored, or None.
+        training_column: Column of obs that is true for the training samples that are scored, or None.
         untrained: Groups and conditions that are not scored, as no training group has the condition.
     """
 
     name: str
     spec: DataSpec
     scored: tuple[tuple[str, tuple[str, ...]], ...]
-    only: str | None = field(default=None)
+    training_column: str | None = None
     untrained: tuple[tuple[str, Condition], ...] = ()
 
 
@@ -61,10 +61,10 @@ def folds_by_group(obs: pd.DataFrame, spec: DataSpec, n_folds: int | None) -> li
             f"Expected between 2 and {len(groups)} folds for the {len(groups)} treated groups of "
             f'`obs["{spec.group}"]`, found {n}. Choose with `--folds`, or another column with `--by`.'
         )
-    if torn := [group for group in groups if "," in group or group != group.strip()]:
+    if ambiguous := [group for group in groups if "," in group or group != group.strip()]:
         raise ConfigError(
-            f"Expected groups without commas and outer spaces, found {listed(torn)}. Rename them in "
-            f'`obs["{spec.group}"]`, or divide them with `--split-key`.'
+            f"Expected groups without commas and outer spaces, found {listed(ambiguous)}. Rename them in "
+            f'`obs["{spec.group}"]`, or split them with `--split-key`.'
         )
     bounds = [round(i * len(groups) / n) for i in range(n + 1)]
     parts = [tuple(groups[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
@@ -82,14 +82,14 @@ def folds_by_group(obs: pd.DataFrame, spec: DataSpec, n_folds: int | None) -> li
 def folds_by_column(
     obs: pd.DataFrame, spec: DataSpec, training_column: str | None = None, *, validation: bool = True
 ) -> list[Fold]:
-    """The one division that `spec.split_key` says; validation and test groups are parts of the result.
+    """The one split of `spec.split_key`; its validation and test groups are parts of the result.
 
     Args:
         obs: Obs of the data.
         spec: With a split key.
         training_column: Column of obs that is true for training samples to score too, as a part of its
-            own that says how well the method fits and nothing about unseen groups.
-        validation: Whether the validation groups are scored; not if a variant is trained again on them.
+            own that shows the fit, not the generalisation to unseen groups.
+        validation: Whether the validation groups are scored; not if a variant is refitted on them.
 
     Raises:
         DataError: If the column is missing or holds out nothing, if a training sample is marked in part, or
@@ -107,16 +107,16 @@ def folds_by_column(
         _check_marked(table, marked, training_column)
         names = distinct(p.group for p in table.treated if marked[p.rows].all())
         scored.insert(0, (TRAINING, tuple(names)))
-    scored = [(part, found) for part, found in scored if found]
+    scored = [(part, names) for part, names in scored if names]
     if not any(part in held for part, _ in scored):
         trained = (
-            "" if validation else " (those of val are trained on in the end: `--set training.refit=false`)"
+            "" if validation else " (validation groups are part of the refit: `--set training.refit=false`)"
         )
         raise DataError(
             f'Expected groups of {" or ".join(held)} in `obs["{spec.split_key}"]`, found none to score'
             f"{trained}. Choose another column with `--split-key`, or hold groups out in turn with `--by`."
         )
-    fold = Fold(name="split", spec=spec, scored=tuple(scored), only=training_column)
+    fold = Fold(name="split", spec=spec, scored=tuple(scored), training_column=training_column)
     return _trainable([fold], obs, table, validation)
 
 
@@ -138,40 +138,40 @@ def not_scored(folds: Sequence[Fold]) -> list[dict[str, Any]]:
 def _trainable(
     folds: Sequence[Fold], obs: pd.DataFrame, table: PopulationTable, validation: bool = False
 ) -> list[Fold]:
-    """Folds that score what can be learned in them: conditions that some training group has.
+    """Folds restricted to conditions that some training group has.
 
     Args:
         folds: What is held out.
         obs: Of the data.
         table: Its populations.
-        validation: Whether groups of val are scored, which then teach nothing.
+        validation: Whether validation groups are scored; they are no training groups then.
 
     Raises:
         DataError: If there are none.
     """
-    found = []
+    trainable = []
     for fold in folds:
         split = split_groups(obs, fold.spec, table, seed=0)  # groups are held out by name: nothing is drawn
-        taught = {*split.train} if validation else {*split.train, *split.val}
-        unseen = {*split.test, *split.val} - taught
-        known = {p.condition for p in table.treated if p.group in taught}
-        held = [(p.group, p.condition) for p in table.treated if p.condition and p.group in unseen]
-        lost = dict.fromkeys(pair for pair in held if pair[1] not in known)
-        able = {p.group for p in table.treated if p.condition in known}
-        scored = [(part, tuple(g for g in names if g in able)) for part, names in fold.scored]
+        trained = {*split.train} if validation else {*split.train, *split.val}
+        unseen = {*split.test, *split.val} - trained
+        conditions = {p.condition for p in table.treated if p.group in trained}
+        held_out = [(p.group, p.condition) for p in table.treated if p.condition and p.group in unseen]
+        untrained = dict.fromkeys(pair for pair in held_out if pair[1] not in conditions)
+        scorable = {p.group for p in table.treated if p.condition in conditions}
+        scored = [(part, tuple(g for g in names if g in scorable)) for part, names in fold.scored]
         kept = tuple((part, names) for part, names in scored if names)
-        found.append(replace(fold, scored=kept, untrained=tuple(lost)))
-    if not any(part != TRAINING for fold in found for part, _ in fold.scored):
-        names = dict.fromkeys(condition.label for fold in found for _, condition in fold.untrained)
+        trainable.append(replace(fold, scored=kept, untrained=tuple(untrained)))
+    if not any(part != TRAINING for fold in trainable for part, _ in fold.scored):
+        names = dict.fromkeys(condition.label for fold in trainable for _, condition in fold.untrained)
         raise DataError(
             f"Expected held-out groups with conditions that training groups have too, found {listed(names)} "
-            f"in held-out groups alone.{where(obs)} Divide the groups otherwise."
+            f"in held-out groups alone.{where(obs)} Choose other folds, or another `--split-key`."
         )
-    return found
+    return trainable
 
 
 def _check_marked(table: PopulationTable, marked: Bool[np.ndarray, " n"], column: str) -> None:
-    """A sample is scored as a whole, from all of its controls.
+    """Refuse marks that cut a sample, which is scored as a whole, from all of its controls.
 
     Raises:
         DataError: If some cells of a population are marked, or treated cells without their controls.

@@ -1,4 +1,4 @@
-"""What a comparison found: one table of means, paired differences, and costs."""
+"""The results of a comparison: one table of means, paired differences, and costs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ _CONDITION = ["fold", "group", "sample", "treatment", "dose"]
 
 
 def means(scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean of each row, part and metric, with its spread over seeds.
+    """Mean of each predictor, part and metric, with its spread over seeds.
 
     A seed's mean is taken over conditions within a group, then over the groups of all folds.
 
@@ -21,8 +21,8 @@ def means(scores: pd.DataFrame) -> pd.DataFrame:
         scores: As `Study.scores`.
 
     Returns:
-        Columns row, part, metric, mean, sd (over seeds with n - 1; missing below two), n_seeds, n_groups
-        and n_missing, the conditions without a value; rows in the order of the scores.
+        Columns predictor, part, metric, mean, sd (over seeds with n - 1; missing below two), n_seeds,
+        n_groups and n_missing, the conditions without a value; predictors in the order of the scores.
     """
     seeds = scores.assign(seed=scores["seed"].fillna(-1))
     by = ["predictor", "part", "metric"]
@@ -36,58 +36,58 @@ def means(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def paired(scores: pd.DataFrame, against: str) -> pd.DataFrame:
-    """Every row against one of them, over the conditions where both have a value.
+    """Every predictor against one of them, over the conditions where both have a value.
 
     The unit is the group, or the sample where a part has fewer than two groups; values are averaged over
-    conditions and seeds within a unit first. Seeds are paired too, where both rows have them.
+    conditions and seeds within a unit first. Seeds are paired too, where both predictors have them.
 
     Args:
         scores: As `Study.scores`.
-        against: Name of a row.
+        against: Name of a predictor.
 
     Returns:
-        Columns row, against, part, metric, difference (mean of row minus `against`), sd (over units), k
-        and n (better than `against` on k of n units) and n_conditions, the conditions compared.
+        Columns predictor, against, part, metric, difference (mean minus that of `against`), sd (over units),
+        k and n (better than `against` on k of n units) and n_conditions, the conditions compared.
     """
-    found = []
+    rows = []
     for (part, metric), lines in scores.groupby(["part", "metric"], sort=False):
-        unit = "group" if lines["group"].nunique() > 1 else "sample"
-        rows = dict(iter(lines.dropna(subset="value").groupby("predictor", sort=False)))
         if against not in set(lines["predictor"]):
             continue
+        unit = "group" if lines["group"].nunique() > 1 else "sample"
+        values = dict(iter(lines.dropna(subset="value").groupby("predictor", sort=False)))
         none = lines[:0]
-        for row in [name for name in lines["predictor"].unique() if name != against]:
-            both = _beside(rows.get(row, none), rows.get(against, none))
-            units = both.groupby(unit, sort=False)[["value", "rival"]].mean()
-            difference = units["value"] - units["rival"]
+        for name in [name for name in lines["predictor"].unique() if name != against]:
+            both = _paired_values(values.get(name, none), values.get(against, none))
+            units = both.groupby(unit, sort=False)[["value", "reference"]].mean()
+            difference = units["value"] - units["reference"]
             better = [is_better(a, b, _best(str(metric))) for a, b in units.to_numpy()]
-            found.append(
+            rows.append(
                 {
-                    "predictor": row, "against": against, "part": part, "metric": metric,
+                    "predictor": name, "against": against, "part": part, "metric": metric,
                     "difference": difference.mean(), "sd": difference.std(),
                     "k": sum(better), "n": len(difference),
                     "n_conditions": len(both[_CONDITION].drop_duplicates()),
                 }
             )  # fmt: skip
-    return pd.DataFrame(found)
+    return pd.DataFrame(rows)
 
 
-def _beside(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-    """Lines of one row with the value of another, `rival`; one without seeds stands beside every seed."""
-    seeded = mine["seed"].notna().any() and theirs["seed"].notna().any()
+def _paired_values(own: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """Scores of a predictor with those of another as `reference`, repeated for every seed if it has none."""
+    seeded = own["seed"].notna().any() and reference["seed"].notna().any()
     keys = [*_CONDITION, "seed"] if seeded else _CONDITION
-    return mine.merge(theirs.rename(columns={"value": "rival"})[[*keys, "rival"]], on=keys)
+    return own.merge(reference.rename(columns={"value": "reference"})[[*keys, "reference"]], on=keys)
 
 
 def layout(
     table: pd.DataFrame, metrics: Sequence[str], reference: pd.DataFrame | None = None
 ) -> tuple[list[str], list[list[str]]]:
-    """The table as people print it: a line for each row, for each part its metrics side by side.
+    """The table as text: one line per predictor, for each part its metrics beside one another.
 
     Args:
         table: As `means`.
         metrics: In the order of the columns.
-        reference: Further rows with the columns `REFERENCE_COLUMNS` and perhaps sd, shown below.
+        reference: Published scores with the columns `REFERENCE_COLUMNS` and perhaps sd, shown below.
 
     Returns:
         Column titles, and lines of text; MMD is shown times 1,000 as publications do.
@@ -97,9 +97,9 @@ def layout(
     cells = {(r["predictor"], r["part"], r["metric"]): (r["mean"], r.get("sd")) for _, r in shown.iterrows()}
     titles = [f"{part} {metric}{_SHOWN[_factor(metric)]}" for part in parts for metric in metrics]
     lines = []
-    for row in dict.fromkeys(shown["predictor"]):
-        numbers = [_text(*cells.get((row, p, m), (None, None)), _factor(m)) for p in parts for m in metrics]
-        lines.append([str(row), *numbers])
+    for name in dict.fromkeys(shown["predictor"]):
+        numbers = [_text(*cells.get((name, p, m), (None, None)), _factor(m)) for p in parts for m in metrics]
+        lines.append([str(name), *numbers])
     return ["", *titles], lines
 
 

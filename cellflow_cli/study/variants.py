@@ -1,4 +1,4 @@
-"""What is compared: methods with their settings, under names of their own."""
+"""What is compared: methods with their settings, each under a name."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,17 +16,17 @@ _LONGEST = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A method as it takes part in a comparison.
+    """A configured method in a comparison.
 
     Attributes:
-        name: What its row is called.
+        name: Of its predictor in tables.
         config: All its settings; data specification and seed are those of the study.
-        left_out: Common settings of another method that this one has not, such as `method.embedder`.
+        ignored: Common settings that this method does not have, such as `method.embedder`.
     """
 
     name: str
     config: RunConfig
-    left_out: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -35,10 +35,10 @@ class Variant:
 
 
 def variants_of_methods(names: Sequence[str], common: Mapping[str, Any]) -> list[Variant]:
-    """One variant for each method of the catalog, otherwise with the common settings as far as it has them.
+    """One variant per method, with the common settings that it has.
 
     Args:
-        names: Catalog names.
+        names: Catalog names of methods.
         common: Settings of a run, with `data`.
 
     Raises:
@@ -50,7 +50,7 @@ def variants_of_methods(names: Sequence[str], common: Mapping[str, Any]) -> list
 
 
 def read_variants(path: Path, common: Mapping[str, Any]) -> list[Variant]:
-    """Variants of a TOML file: a table for each, whose settings win over the common ones.
+    """Variants of a TOML file: one table of settings per variant, which override the common ones.
 
         [fm]
         method = "fm"
@@ -68,41 +68,41 @@ def read_variants(path: Path, common: Mapping[str, Any]) -> list[Variant]:
         ConfigError: If the file cannot be read, holds anything else than tables of `method` and
             `training`, or a setting is wrong; the message names the variant.
     """
-    found = []
+    variants = []
     for name, settings in read_toml(path).items():
         if not isinstance(settings, Mapping):
             raise ConfigError(
                 f"Expected a table for each variant in `{path}`, found {name} = {settings!r}. Write `[NAME]` "
                 "and below it settings such as `method.name`."
             )
-        foreign = [key for key in settings if key not in _OWN]
-        if foreign:
+        unknown = [key for key in settings if key not in _OWN]
+        if unknown:
             raise ConfigError(
                 f"Expected settings of {listed(_OWN)} in the variant {name!r} of `{path}`, found "
-                f"{listed(foreign)}. Data and seeds are those of the comparison: give them as options."
+                f"{listed(unknown)}. Data and seeds are those of the comparison: give them as options."
             )
         try:
-            found.append(_variant(name, common, settings))
+            variants.append(_variant(name, common, settings))
         except ConfigError as error:
             raise ConfigError(f"In the variant {name!r} of `{path}`: {error}") from error
-    return found
+    return variants
 
 
 def _variant(name: str, common: Mapping[str, Any], own: Mapping[str, Any]) -> Variant:
-    """A variant of its own settings over the common ones; what only other methods have is left out.
+    """A variant of its own settings over the common ones; those that only other methods have are ignored.
 
-    A common setting that no method has stays, to be refused as unknown.
+    A common setting that no method has is kept, to be refused as unknown.
     """
     shared, chosen = (_table(settings.get("method", {})) for settings in (common, own))
     method = chosen.get("name", shared.get("name"))
     if not isinstance(method, str):
         return Variant(name=name, config=from_dict(merged(common, own)))
-    foreign = {key for other in Catalog("methods").names() for key in _settings_of(other)}
-    foreign -= {"name", *_settings_of(method)}
-    kept = {key: value for key, value in shared.items() if key not in foreign}
+    of_others = {key for other in Catalog("methods").names() for key in _settings_of(other)}
+    of_others -= {"name", *_settings_of(method)}
+    kept = {key: value for key, value in shared.items() if key not in of_others}
     settings = merged({**common, "method": {**kept, "name": method}}, own)
-    left_out = tuple(f"method.{key}" for key in shared if key in foreign)
-    return Variant(name=name, config=from_dict(settings), left_out=left_out)
+    ignored = tuple(f"method.{key}" for key in shared if key in of_others)
+    return Variant(name=name, config=from_dict(settings), ignored=ignored)
 
 
 def _table(method: Any) -> Mapping[str, Any]:
@@ -114,7 +114,7 @@ def _settings_of(method: str) -> set[str]:
 
 
 def check_variants(variants: Sequence[Variant]) -> None:
-    """Refuse an empty list, and names that would share a row or a folder with another.
+    """Refuse an empty list, and names that would share a predictor or a folder with another.
 
     Raises:
         ConfigError: Naming the first two.
@@ -134,7 +134,9 @@ def check_variants(variants: Sequence[Variant]) -> None:
                 f"of {len(variant.name)}: {variant.name[:20]!r}... Shorten it."
             )
         if variant.name in taken:
-            raise ConfigError(f"Expected a variant of another name than the row {variant.name!r}. Rename it.")
+            raise ConfigError(
+                f"Expected a variant of another name than the predictor {variant.name!r}. Rename it."
+            )
         if variant.slug in seen:
             raise ConfigError(
                 f"Expected variants of different names, found {seen[variant.slug]!r} and {variant.name!r}. "

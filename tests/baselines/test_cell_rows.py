@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cellflow_cli.baselines import BaselineInput, ot_neighbour, summarise
+from cellflow_cli.baselines import BaselineRequest, ot_neighbour, summarise
 from cellflow_cli.baselines.mean_shift_per_type import MeanShiftPerType, MeanShiftPerTypeConfig
 from cellflow_cli.baselines.ot_neighbour import OtNeighbour
 from cellflow_cli.baselines.pooled_treated import PooledTreated
@@ -32,8 +32,8 @@ def summaries_of(*pairs, **more):
 
 
 def predict(baseline, control, summaries, seed=0, **more):
-    asked = BaselineInput(control=control, sample="P9", condition=DRUG, **more)
-    return baseline.predict(asked, summaries, torch.Generator().manual_seed(seed))
+    request = BaselineRequest(control=control, sample="P9", condition=DRUG, **more)
+    return baseline.predict(request, summaries, torch.Generator().manual_seed(seed))
 
 
 def shuffled(cells, seed):

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 import torch
 
-from cellflow_cli.baselines import BaselineInput, Summaries, summarise
+from cellflow_cli.baselines import BaselineRequest, Summaries, summarise
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import MetricError
 from cellflow_cli.types import Condition, Population, PopulationPair
@@ -38,8 +38,8 @@ def summaries():
 
 def predict(name, control, condition, summaries):
     types = tuple("BT"[i % 2] for i in range(len(control)))
-    asked = BaselineInput(control=control, sample="P9", condition=condition, cell_types=types)
-    return build(name).predict(asked, summaries, torch.Generator().manual_seed(0))
+    request = BaselineRequest(control=control, sample="P9", condition=condition, cell_types=types)
+    return build(name).predict(request, summaries, torch.Generator().manual_seed(0))
 
 
 def test_the_ones_we_promise_are_there():

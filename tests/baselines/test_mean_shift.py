@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cellflow_cli.baselines import BaselineInput, Summaries, summarise
+from cellflow_cli.baselines import BaselineRequest, Summaries, summarise
 from cellflow_cli.baselines.identity import Identity
 from cellflow_cli.baselines.mean_shift import MeanShift, mean_shift
 from cellflow_cli.errors import MetricError
@@ -48,12 +48,12 @@ def test_groups_weigh_the_same_whatever_their_samples_and_sizes(summaries):
 
 def test_every_control_cell_moves_by_the_shift(summaries):
     control = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
-    asked = BaselineInput(control=control, sample="P9", condition=LOW)
-    moved = MeanShift().predict(asked, summaries, torch.Generator())
+    request = BaselineRequest(control=control, sample="P9", condition=LOW)
+    moved = MeanShift().predict(request, summaries, torch.Generator())
     torch.testing.assert_close(moved - control, torch.tensor([5.0, 2.0]).repeat(20, 1))
 
 
-def test_doses_are_told_apart_up_to_float32(summaries):
+def test_doses_are_the_same_up_to_float32(summaries):
     assert mean_shift(summaries, HIGH).tolist() == pytest.approx([100, 0])
     stored = Condition("drug", float(torch.tensor(0.1)))
     assert stored != LOW
@@ -74,5 +74,5 @@ def test_without_training_populations():
 
 def test_identity_returns_the_control_cells(summaries):
     control = torch.randn(20, 2)
-    asked = BaselineInput(control=control, sample="P9", condition=Condition("unheard of"))
-    assert Identity().predict(asked, summaries, torch.Generator()) is control
+    request = BaselineRequest(control=control, sample="P9", condition=Condition("unheard of"))
+    assert Identity().predict(request, summaries, torch.Generator()) is control

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cellflow_cli.baselines import BaselineInput, summarise
+from cellflow_cli.baselines import BaselineRequest, summarise
 from cellflow_cli.baselines.nearest_sample import NearestSample
 from cellflow_cli.baselines.ridge import Ridge, RidgeConfig, ridge
 from cellflow_cli.errors import ConfigError
@@ -37,8 +37,8 @@ def around(mean, n=30):
 
 
 def moved(baseline, control, summaries, condition=DRUG, **more):
-    asked = BaselineInput(control=control, sample="P9", condition=condition, **more)
-    return baseline.predict(asked, summaries, torch.Generator()) - control
+    request = BaselineRequest(control=control, sample="P9", condition=condition, **more)
+    return baseline.predict(request, summaries, torch.Generator()) - control
 
 
 def test_the_nearest_control_mean_decides():

@@ -5,6 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.evaluation.conftest import predict, truth
+
+__all__ = ["predict", "truth"]
+
 
 def small_cohort(
     n_patients: int = 4, n_cells: int = 40, n_markers: int = 5, seed: int = 0

@@ -49,52 +49,30 @@ def train(tmp_path: Path, file: Path, *options: object) -> tuple[object, ...]:
 
 
 def test_a_missing_column(cohort_file: Path, tmp_path: Path) -> None:
-    arguments = [
-        "train",
-        cohort_file,
-        "--treatment-key",
-        "treatmen",
-        "--control",
-        "control",
-        "--sample-key",
-        "patient",
-    ]
-    refused(
-        tmp_path,
-        3,
-        *arguments,
-        "-o",
-        tmp_path / "m",
-        says=('obs["treatmen"]', "'treatment'", "--treatment-key"),
-    )
+    says = ('obs["treatmen"]', "'treatment'", "--treatment-key")
+    refused(tmp_path, 3, *train(tmp_path, cohort_file, "--treatment-key", "treatmen"), says=says)
 
 
 def test_an_unknown_control_label(cohort_file: Path, tmp_path: Path) -> None:
-    arguments = [
-        "train",
-        cohort_file,
-        "--treatment-key",
-        "treatment",
-        "--control",
-        "DMSO",
-        "--sample-key",
-        "patient",
-    ]
-    refused(
-        tmp_path, 3, *arguments, "-o", tmp_path / "m", says=("'DMSO'", "'drug'", "--control", "cohort.h5ad")
-    )
+    columns = ("--treatment-key", "treatment", "--control", "DMSO", "--sample-key", "patient")
+    says = ("'DMSO'", "'drug'", "--control", "cohort.h5ad")
+    refused(tmp_path, 3, "train", cohort_file, *columns, "-o", tmp_path / "m", says=says)
 
 
 def test_columns_not_declared(cohort_file: Path, tmp_path: Path) -> None:
-    refused(
-        tmp_path,
-        2,
-        "train",
-        cohort_file,
-        "-o",
-        tmp_path / "m",
-        says=("--treatment-key", "--control", "--sample-key"),
-    )
+    says = ("Missing `--treatment-key`", "`--control`", "`--sample-key`", "cellflow check DATA")
+    refused(tmp_path, 2, "train", cohort_file, "-o", tmp_path / "m", says=says)
+
+
+@pytest.mark.parametrize("name", ["data", "output", "model"])
+def test_addresses_are_no_paths(cohort_file: Path, model_folder: Path, tmp_path: Path, name: str) -> None:
+    address = "s3://bucket/x.h5ad"
+    code, arguments = {
+        "data": (3, train(tmp_path, Path(address))),
+        "output": (8, train(tmp_path, cohort_file, "-o", address)),
+        "model": (4, ("predict", address, cohort_file, "-o", tmp_path / "p.h5ad")),
+    }[name]
+    refused(tmp_path, code, *arguments, says=(f"found the address `{address}`",))
 
 
 def _without_control(adata: anndata.AnnData) -> anndata.AnnData:
@@ -291,7 +269,7 @@ def test_predictions_are_not_taken_for_measured_cells(
     predicted = tmp_path / "p.h5ad"
     done = CliRunner().invoke(app, ["predict", str(model_folder), str(cohort_file), "-o", str(predicted)])
     assert done.exit_code == 0, done.output
-    refused(tmp_path, 3, *train(tmp_path, predicted), says=("`cellflow predict` made",))
+    refused(tmp_path, 3, *train(tmp_path, predicted), says=("predicted by `cellflow predict`",))
     refused(tmp_path, 3, "evaluate", predicted, predicted, "-o", tmp_path / "r", says=("measured cells",))
 
 

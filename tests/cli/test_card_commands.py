@@ -79,7 +79,9 @@ def test_the_command_on_a_card_gives_its_numbers_again(
 
 def test_the_command_for_all_gives_the_same_files(reported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (reported / "report" / "report.html").read_text("utf-8")
-    command = re.search(r"<p>All scores again:</p>\s*<pre><code>(.*?)</code></pre>", page, re.DOTALL)
+    command = re.search(
+        r"<p>To compute all scores again:</p>\s*<pre><code>(.*?)</code></pre>", page, re.DOTALL
+    )
     assert command is not None
     words = words_of(command[1])
     words[words.index("-o") + 1] = "again"
@@ -92,7 +94,7 @@ def test_the_command_for_all_gives_the_same_files(reported: Path, monkeypatch: p
 def test_the_example_of_the_card_is_in_the_table(reported: Path) -> None:
     page = (reported / "report" / "report.html").read_text("utf-8")
     found = re.search(
-        r"sample <code>(.*?)</code>, condition <code>(.*?)</code>, row <code>model</code>, metric "
+        r"sample <code>(.*?)</code>, condition <code>(.*?)</code>, predictor <code>model</code>, metric "
         r"<code>(.*?)</code> holds ([0-9.]+)\.",
         page,
     )
@@ -106,7 +108,7 @@ def test_the_example_of_the_card_is_in_the_table(reported: Path) -> None:
 
 def test_the_model_draws_its_paths(reported: Path) -> None:
     page = (reported / "report" / "report.html").read_text("utf-8")
-    assert "How the model moves the cells" in page
+    assert "Paths from control to predicted cells" in page
     assert {"flows.png", "flows.svg"} <= {path.name for path in (reported / "report").iterdir()}
 
 
@@ -114,7 +116,7 @@ def test_the_model_tells_whether_the_population_matters(reported: Path) -> None:
     found = json.loads((reported / "report" / "summary.json").read_text("utf-8"))["ablation"]
     assert set(found["groups"]) == {"P4"}  # the model trained on P3
     page = (reported / "report" / "report.html").read_text("utf-8")
-    assert "told the average population" in page
+    assert "with the average population as context" in page
     files = (reported / "pred.h5ad", reported / "truth.h5ad", "--metrics", "energy", "--no-page")
     refused = CliRunner().invoke(app, ["evaluate", *map(str, files), "--ablation", "-o", str(reported / "x")])
     assert refused.exit_code == 2

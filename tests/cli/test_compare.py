@@ -17,7 +17,7 @@ from cellflow_cli.cli.app import app
 
 KEYS = ["--treatment-key", "treatment", "--control", "control", "--sample-key", "patient"]
 SHORT = [
-    "--set", "training.steps=4", "--set", "training.validate_every=2", "--set", "solver.steps=2",
+    "--set", "training.steps=4", "--set", "training.validate_every=2", "--set", "method.solver.steps=2",
     "--jobs", "1", "--device", "cpu", "--metrics", "energy",
 ]  # fmt: skip
 
@@ -26,7 +26,7 @@ def compare(*arguments: object):
     return CliRunner().invoke(app, ["compare", *map(str, arguments)])
 
 
-def test_one_table_over_folds_that_goes_on_where_it_was(cohort_file: Path, tmp_path: Path) -> None:
+def test_one_table_over_folds_that_resumes_where_it_was(cohort_file: Path, tmp_path: Path) -> None:
     command = [cohort_file, *KEYS, *SHORT, "--methods", "fm", "--folds", "2", "-o", tmp_path / "study"]
     first = compare(*command, "--json")
     assert first.exit_code == 0, first.stderr
@@ -63,7 +63,7 @@ def test_settings_that_would_be_ignored_are_refused(
     assert (found.exit_code, said in found.stderr) == (2, True), found.stderr
 
 
-def test_rows_from_elsewhere_stand_beside(cohort_file: Path, tmp_path: Path) -> None:
+def test_published_scores_stand_beside(cohort_file: Path, tmp_path: Path) -> None:
     table = tmp_path / "paper.csv"
     table.write_text("# source\npredictor,part,metric,value\nthe paper,held out,energy,0.123\n")
     command = [cohort_file, *KEYS, *SHORT, "--methods", "fm", "--folds", "2", "-o", tmp_path / "study"]
@@ -86,7 +86,7 @@ def test_rows_from_elsewhere_stand_beside(cohort_file: Path, tmp_path: Path) -> 
             "numbers in the column sd",
         ),
         ("predictor,part,metric,value\n,held out,energy,.2\n", "Expected a name in every line"),
-        ("predictor,part,metric,value\nfm,held out,energy,99\n", "Expected names of their own"),
+        ("predictor,part,metric,value\nfm,held out,energy,99\n", "Expected other predictors"),
         (
             "predictor,part,metric,value\nthe paper,test,energy,99\n",
             "Expected parts of the study ('held out')",
@@ -98,7 +98,7 @@ def test_rows_from_elsewhere_stand_beside(cohort_file: Path, tmp_path: Path) -> 
     table.write_text("predictor,part,metric,value\nthe paper,held out,energy,.2\nanother,test,energy,.3\n")
     partly = compare(*command, "--reference", table)
     assert partly.exit_code == 0, partly.stderr
-    assert "has rows of 'test' too" in partly.stderr
+    assert "has scores of 'test' too" in partly.stderr
     assert "another" not in partly.stderr
     assert " floor " in partly.stderr
     whole = compare(*command, "--all-cells")
@@ -117,7 +117,7 @@ def test_a_dry_run_trains_nothing(cohort_file: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "study").exists()
 
 
-def test_what_cannot_be_scored_and_what_is_left_out_are_told_before(
+def test_what_cannot_be_scored_and_what_is_ignored_are_shown_before(
     cohort_file: Path, tmp_path: Path
 ) -> None:
     cells = anndata.read_h5ad(cohort_file)
@@ -129,16 +129,16 @@ def test_what_cannot_be_scored_and_what_is_left_out_are_told_before(
     command = [tmp_path / "rare.h5ad", *KEYS, *SHORT, "--config", tmp_path / "cfg.toml"]
     found = compare(*command, "--dry-run", "--json", "-o", tmp_path / "s")
     assert found.exit_code == 0, found.stderr
-    told = json.loads(found.stdout)
-    (lost,) = told["not_scored"]
-    assert (lost["fold"], lost["group"], lost["treatment"]) == ("4", "P4", "rare")
-    assert told["settings_left_out"] == {"fm": ["method.embedder"]}
-    assert len(told["jobs"]) == 2 * 3
-    assert "fm: without 'method.embedder' of the settings" in found.stderr
+    plan = json.loads(found.stdout)
+    (untrained,) = plan["not_scored"]
+    assert (untrained["fold"], untrained["group"], untrained["treatment"]) == ("4", "P4", "rare")
+    assert plan["ignored_settings"] == {"fm": ["method.embedder"]}
+    assert len(plan["jobs"]) == 2 * 3
+    assert "fm: ignores 'method.embedder', which fm does not have" in found.stderr
     assert "no training group has the condition: 'P4, rare'" in found.stderr
 
 
-def test_finished_jobs_are_told_where_others_fail(cohort_file: Path, tmp_path: Path) -> None:
+def test_finished_jobs_are_shown_where_others_fail(cohort_file: Path, tmp_path: Path) -> None:
     """The first variant, which would have scored the baselines, learns in steps that end in NaN."""
     (tmp_path / "variants.toml").write_text('[fine]\nmethod = "fm"\ntraining.learning_rate = 1e-3\n')
     command = [
@@ -221,17 +221,15 @@ def test_an_interrupt_keeps_what_is_done(cohort_file: Path, tmp_path: Path, jobs
 
 def test_options_of_scoring_arrive(cohort_file: Path, tmp_path: Path) -> None:
     command = [cohort_file, *KEYS, "--dry-run", "--json", "-o", tmp_path / "study"]
-    usual = json.loads(compare(*command).stdout)["measure"]
+    usual = json.loads(compare(*command).stdout)["scoring"]
     assert (usual["all_cells"], usual["scale"], usual["max_cells"]) == (False, None, 2500)
     options = ["--all-cells", "--no-scale", "--max-cells", 77, "--metrics", "w1,w2", "--baselines", "ridge"]
-    found = json.loads(compare(*command, *options).stdout)["measure"]
-    assert found == {
-        "metrics": ["w1", "w2"], "baselines": ["ridge"], "max_cells": 77, "all_cells": True, "scale": False,
-        "seed": 0,
-    }  # fmt: skip
+    found = json.loads(compare(*command, *options).stdout)["scoring"]
+    given = {"metrics": ["w1", "w2"], "baselines": ["ridge"], "max_cells": 77, "all_cells": True}
+    assert found == {**usual, **given, "scale": False}
 
 
-def test_the_row_compared_against_is_the_one_asked_for(cohort_file: Path, tmp_path: Path) -> None:
+def test_paired_differences_are_against_the_named_predictor(cohort_file: Path, tmp_path: Path) -> None:
     command = [cohort_file, *KEYS, *SHORT, "--methods", "fm", "--folds", 2, "-o", tmp_path / "study"]
     found = compare(*command, "--baselines", "identity,ridge", "--against", "ridge", "--json")
     assert found.exit_code == 0, found.stderr

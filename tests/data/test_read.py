@@ -1,5 +1,6 @@
 import os
 import shutil
+from pathlib import Path
 
 import anndata
 import h5py
@@ -110,6 +111,12 @@ def test_one_file_twice(cohort, saved):
     path = saved(cohort)
     with pytest.raises(DataError, match="more than once"):
         read([path, path.parent / "." / path.name])
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/plate.h5ad", "https://example.org/plate.zarr"])
+def test_an_address_is_refused(address):
+    with pytest.raises(DataError, match=f"Expected a local path, found the address `{address}`. Download"):
+        read([Path(address)])
 
 
 def test_a_missing_file_names_its_neighbour(cohort, saved):

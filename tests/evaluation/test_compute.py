@@ -1,4 +1,4 @@
-"""Several metrics at once are the same metrics one by one."""
+"""Several metrics of one comparison, and values outside the range of real cells."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,7 @@ import torch
 
 from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import ConfigError
-from cellflow_cli.evaluation.compute import compute
-from cellflow_cli.evaluation.floor import halves, some
+from cellflow_cli.evaluation.compute import compute, share_outside
 from cellflow_cli.metrics import Comparison
 from cellflow_cli.ot import exact
 
@@ -53,19 +52,23 @@ def test_a_solver_that_gives_up_is_a_reason(monkeypatch):
     assert found["energy"].value is not None
 
 
-def test_halves_are_disjoint_draws_from_all_rows():
-    rows = np.arange(100, 151)
-    target, other = halves(rows, 25, torch.Generator().manual_seed(0))
-    assert len({*target, *other}) == 50
-    assert {*target, *other} <= set(rows)
-    assert (np.diff(target) < 0).any()  # not the first rows in order
-    with pytest.raises(ValueError, match="two halves of 26 cells do not fit into 51"):
-        halves(rows, 26, torch.Generator())
+def test_values_outside_are_counted_and_those_on_the_border_are_not():
+    real = torch.tensor([[0.0, -1.0], [2.0, 3.0], [1.0, 0.0]])
+    cells = torch.tensor([[0.0, 3.0], [-0.1, 0.0], [2.5, 4.0], [1.0, -1.0]])
+    assert share_outside(cells, real).value == 3 / 8
+    assert share_outside(real, real).value == 0
 
 
-def test_every_cell_is_drawn_equally_often():
-    rng = torch.Generator().manual_seed(0)
-    counts = np.bincount(np.concatenate([some(np.arange(10), 3, rng) for _ in range(2000)]), minlength=10)
-    assert counts.sum() == 6000
-    # Binomial with mean 600 and standard deviation 20.5: five of them
-    assert np.abs(counts - 600).max() < 103
+def test_further_real_cells_are_outside_as_often_as_order_statistics_say(rng):
+    m, n = 99, 20_000
+    found = [share_outside(torch.randn(n, 1, generator=rng), torch.randn(m, 1, generator=rng)).value
+             for _ in range(200)]  # fmt: skip
+    # the share of one range has a standard deviation of nearly 2^1/2 / (m + 1)
+    assert np.mean(found) == pytest.approx(2 / (m + 1), abs=4 * 0.0141 / 200**0.5)
+
+
+def test_without_cells_or_with_values_that_are_not_finite_there_is_none():
+    cells = torch.zeros(2, 3)
+    assert share_outside(cells[:0], cells).reason == "no cells"
+    assert share_outside(cells, cells[:0]).reason == "no real cells"
+    assert share_outside(cells / 0, cells).reason == "values that are not finite"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,3 +169,8 @@ def test_what_is_no_folder(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(BundleError, match=r"with `config\.json`, found none"):
         bundle.read(tmp_path / "empty")
+
+
+def test_an_address_is_no_folder():
+    with pytest.raises(BundleError, match=r"found the address `gs://bucket/model`"):
+        bundle.read(Path("gs://bucket/model"))

@@ -11,8 +11,10 @@ from cellflow_cli.catalog import Catalog
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.metrics import Comparison, MetricValue
 from cellflow_cli.published_metrics import described, find, metrics_of, origin_of, project_of
-from cellflow_cli.report.card import Inputs, metric_cards
+from cellflow_cli.report.data import Inputs
+from cellflow_cli.report.metric_docs import metric_cards
 from tests.odd_cells import CASES, degenerate
+from tests.statistics.planted import make_scores
 
 PROJECTS = Catalog("published_metrics").names()
 NAMES = [name for project in PROJECTS for name in metrics_of(project)]
@@ -49,18 +51,11 @@ def test_a_project_says_what_was_read(project):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_formula_source_and_difference_reach_the_card(name):
-    metric = find(name)
-    entry = {
-        "definition": described([name])[name],
-        "best": metric.best,
-        "space": metric.space,
-        "origin": origin_of(name),
-    }
-    assert 10 < len(entry["definition"]) <= 110
-    summary = {"settings": {"scaled": True}, "metrics": {name: entry}, "audit": {"reason": "not asked for"}}
-    card = metric_cards(summary, Inputs())[0]
+    scores = make_scores(groups=2, metrics=(name,))
+    (card,) = metric_cards(scores.summary(), scores.config, Inputs())
+    assert 10 < len(card.definition) <= 110
     assert " = " in card.formula
-    assert card.source.startswith(entry["origin"])
+    assert card.source.startswith(origin_of(name))
     assert "Ours: " in card.source
     assert card.space.endswith("unscaled")
     assert f"--metrics {name}" in card.command

@@ -1,11 +1,12 @@
-"""The page in a real browser: nothing is asked for, nothing fails, and its parts react."""
+"""The page in a real browser: nothing is requested, nothing fails, and its parts react."""
 
 import pytest
 
-from cellflow_cli.report._text import number
-from cellflow_cli.report.flow_figure import PopulationFlow
+from cellflow_cli.report.data import ReportData
+from cellflow_cli.report.flows import Flows, PopulationFlow
 from cellflow_cli.report.page import PAGE, files
-from tests.report.conftest import make_pictures, make_scores
+from cellflow_cli.report.text import number
+from tests.report.conftest import make_cells, make_scores
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 COLUMN = (
@@ -21,32 +22,33 @@ def opened(browser, tmp_path_factory):
     ridge = (table["metric"] == "w1") & (table["group"] == "P0") & (table["predictor"] == "ridge")
     table.loc[ridge, "value"] = 1234.5  # to three digits 1230, which tables do not write
     path = tmp_path_factory.mktemp("page") / PAGE
-    pictures = make_pictures(scores)
-    one = pictures.populations[0]
+    cells = make_cells(scores)
+    one = cells.populations[0]
     flow = PopulationFlow(
         title=one.title, source=one.control, target=one.measured, flows={"mfm": [one.control, one.predicted]}
     )
-    path.write_bytes(files(scores, pictures, flows=[flow], times=(0.0, 1.0))[PAGE])
+    flows = Flows(populations=(flow,), times=(0.0, 1.0))
+    path.write_bytes(files(ReportData.of(scores, cells=cells, flows=flows))[PAGE])
     browser.screen(1280, 900)
     browser.command(
         "Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}]
     )
     browser.open(path)
-    browser.wait("document.querySelectorAll('#plot-moves .point').length")
+    browser.wait("document.querySelectorAll('#plot-changes .point').length")
     browser.path = path
     return browser
 
 
-def test_nothing_is_asked_for_and_nothing_fails(opened):
+def test_nothing_is_requested_and_nothing_fails(opened):
     assert [
         url for url in opened.requests() if url != opened.path.as_uri() and "new-tab-page" not in url
     ] == []
     assert opened.log("browser") == []
 
 
-def test_all_pictures_are_there(opened):
+def test_all_figures_are_there(opened):
     assert opened.run("return Array.from(document.images).every(i => i.complete && i.naturalWidth > 0)")
-    for plot, n in (("cells", 120), ("moves", 14)):
+    for plot, n in (("cells", 120), ("changes", 14)):
         assert opened.run(f"return document.querySelectorAll('#plot-{plot} .point').length") == n
     assert (
         opened.run("return document.querySelectorAll('#plot-marginals .scatterlayer .js-line').length") == 9
@@ -113,7 +115,7 @@ def test_another_population_can_be_chosen(opened):
 def test_a_phone_needs_no_sideways_scrolling(opened):
     opened.screen(390, 844, mobile=True)
     opened.open(opened.path)
-    opened.wait("document.querySelectorAll('#plot-moves .point').length")
+    opened.wait("document.querySelectorAll('#plot-changes .point').length")
     assert opened.run("return document.documentElement.scrollWidth") <= 390
     assert opened.run("return getComputedStyle(document.body).fontSize") == "16px"
     opened.screen(1280, 900)
@@ -123,7 +125,7 @@ def test_figures_on_a_phone_scroll_by_themselves_and_stay_legible(opened):
     """Labels have 8 points in the file: nothing is shrunk, and what is wider than the screen scrolls."""
     opened.screen(390, 844, mobile=True)
     widths = opened.run(
-        "return Array.from(document.querySelectorAll('.drawn')).filter(d => d.offsetParent)"
+        "return Array.from(document.querySelectorAll('.drawing')).filter(d => d.offsetParent)"
         ".map(d => [d, d.firstElementChild])"
         ".map(([d, image]) => [d.clientWidth, d.scrollWidth, image.clientWidth, image.naturalWidth])"
     )
@@ -145,7 +147,7 @@ def test_commands_in_print_break_at_spaces_only(opened):
         "const tops = new Set(Array.from(range.getClientRects(), r => Math.round(r.top)));"
         "return [span.textContent, tops.size]; })"
     )
-    assert {"--metrics", "--floor-splits"} <= {text for text, _ in words}
+    assert {"--metrics", "--max-cells"} <= {text for text, _ in words}
     assert [text for text, n in words if n > 1] == []
     lines = (
         "new Set(Array.from(document.querySelectorAll('pre')[0].querySelectorAll('span'), s => s.offsetTop))"

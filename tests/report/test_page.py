@@ -1,3 +1,5 @@
+"""The page as text: whole, safe, the same each time, and with all of its sections."""
+
 import json
 import re
 from dataclasses import replace
@@ -7,18 +9,15 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from cellflow_cli.report._story import tell
-from cellflow_cli.report.card import Inputs
-from cellflow_cli.report.cell_figures import moves_figure
+from cellflow_cli.catalog import Catalog
+from cellflow_cli.report.data import Inputs, ReportData, scored_in
 from cellflow_cli.report.figures import effects_figure
-from cellflow_cli.report.flow_figure import PopulationFlow
+from cellflow_cli.report.flows import Flows, PopulationFlow
 from cellflow_cli.report.page import FILES, PAGE, draw, files, render
 from cellflow_cli.report.score_tables import group_scores
-from cellflow_cli.report.split import split_of
-from cellflow_cli.report.tables import clipped_text
-from tests.report.conftest import make_pictures, make_scores
+from tests.report.conftest import make_cells, make_scores
+from tests.statistics.planted import without
 
-PARTS = ("score", "confidence", "cell", "flow")
 VOID = {"meta", "link", "img", "input", "br"}
 
 
@@ -30,15 +29,15 @@ class Structure(HTMLParser):
         self.open, self.sources, self.ids, self.anchors, self.alts = [], [], [], [], []
 
     def handle_starttag(self, tag, attributes):
-        found = dict(attributes)
-        self.ids += [found["id"]] if "id" in found else []
-        self.sources += [found[key] for key in ("src", "srcset", "data", "poster") if key in found]
+        given = dict(attributes)
+        self.ids += [given["id"]] if "id" in given else []
+        self.sources += [given[key] for key in ("src", "srcset", "data", "poster") if key in given]
         if tag == "a":
-            self.anchors.append(found["href"])
-        elif "href" in found:
-            self.sources.append(found["href"])
+            self.anchors.append(given["href"])
+        elif "href" in given:
+            self.sources.append(given["href"])
         if tag == "img":
-            self.alts.append(found["alt"])
+            self.alts.append(given["alt"])
         if tag not in VOID:
             self.open.append(tag)
 
@@ -51,10 +50,14 @@ def scores():
     return make_scores(identity=0.6, mean_shift=0.1, ridge=-0.05, metrics=("variance-ratio", "w1", "energy"))
 
 
+def data_of(scores):
+    inputs = Inputs(predicted="my cells.h5ad", truth="truth.h5ad")
+    return ReportData.of(scores, cells=make_cells(scores), inputs=inputs)
+
+
 @pytest.fixture(scope="module")
 def made(scores):
-    inputs = Inputs(predicted="my cells.h5ad", truth="truth.h5ad")
-    return files(scores, make_pictures(scores), inputs=inputs)
+    return files(data_of(scores))
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +71,9 @@ def own(page):
     return page[:start] + page[page.index("</script>", start) :]
 
 
-def text_of(scores, pictures=None, split=None):
+def text_of(scores, **parts):
     """The page without static figures, which take most of the time."""
-    return render(tell(scores, pictures, split, Inputs(), (), ()), dict.fromkeys(PARTS, ()))
+    return render(ReportData.of(scores, **parts))
 
 
 def test_only_known_files_are_written(made):
@@ -97,9 +100,7 @@ def test_the_page_is_whole_and_needs_nothing_else(page):
 
 
 def test_the_same_scores_give_the_same_bytes(scores, made):
-    pictures = make_pictures(scores)
-    again = files(scores, pictures, inputs=Inputs(predicted="my cells.h5ad", truth="truth.h5ad"))
-    assert again == made
+    assert files(data_of(scores)) == made
 
 
 def test_sections_stand_in_order(page):
@@ -115,22 +116,18 @@ def test_sections_stand_in_order(page):
         "audit",
         "card",
     ]
-    assert "The model loses to ridge" in page
+    assert "Worse than the best baseline, ridge" in page
 
 
 def test_every_number_has_its_card(page, scores):
     page = re.sub(r"</?span>", "", page)
     for metric in scores.metrics:
         card = re.search(rf'<article class="card" id="metric-{metric}">(.*?)</article>', page, re.DOTALL)[1]
-        assert (
-            f"--metrics {metric} --scale --max-cells 500 --floor-splits 5 --seed 0 -o report-{metric}" in card
-        )
-    assert (
-        "cellflow evaluate &#39;my cells.h5ad&#39; truth.h5ad --metrics variance-ratio,w1,energy --scale"
-        in page
-    )
+        assert f"--metrics {metric} --max-cells 500 -o report-{metric}" in card
+    chosen = f"--metrics {','.join(scores.metrics)} --max-cells 500 -o report"
+    assert f"cellflow evaluate &#39;my cells.h5ad&#39; truth.h5ad {chosen}" in page
     assert "E = 2 mean_ij |x_i - y_j|" in page
-    assert "row <code>model</code>, metric <code>energy</code> holds 0.2" in page
+    assert "predictor <code>model</code>, metric <code>energy</code> holds 0.2" in page
 
 
 def test_definitions_of_others_have_tables_and_cards():
@@ -144,10 +141,8 @@ def test_definitions_of_others_have_tables_and_cards():
     assert pertpy.startswith("As pertpy (release 1.")
     card = re.search(r'id="metric-cellot:mmd">(.*?)</article>', page, re.DOTALL)[1]
     assert "50 values of gamma" in card
-    assert "Sees genes or markers, unscaled" in card
-    assert (
-        f"<span>--metrics</span> <span>{','.join(names)}</span>" in page
-    )  # not all metrics of the two projects, so each by name
+    assert "Computed on genes or markers, unscaled" in card
+    assert f"<span>--metrics</span> <span>{','.join(names)}</span>" in page
 
 
 def test_metrics_of_others_alone_need_no_table_of_ours():
@@ -161,7 +156,7 @@ def test_names_cannot_break_out_of_the_page():
     scores = make_scores(groups=2, mean_shift=0.1)
     table = scores.table.replace({"sample": {"P0": evil}, "treatment": {"drug": evil}, "group": {"P0": evil}})
     scores = replace(scores, table=table, warnings=(evil,))
-    page = text_of(scores, make_pictures(scores))
+    page = text_of(scores, cells=make_cells(scores))
     assert evil not in page
     assert "alert(&#34;x&#34;)" in page
 
@@ -178,48 +173,36 @@ def test_numbers_of_other_metrics_travel_with_the_page(page, scores):
     line = scores.table.query("group == 'P0' and treatment == 'chemo' and metric == 'w1'")
     first = [number for number, _ in numbers["w1"][0]]
     np.testing.assert_allclose(
-        first, [line.set_index("predictor")["value"][row] for row in scores.predictors]
+        first, [line.set_index("predictor")["value"][name] for name in scores.predictors]
     )
 
 
-def test_without_pictures_there_is_no_plotting_library(scores):
+def test_without_cells_there_is_no_plotting_library(scores):
     page = text_of(scores)
     assert len(page) < 500_000
     assert "plotly.js" not in page
-    assert "No cells were handed to this report." in page
+    assert "This report was made without the cells." in page
 
 
 def test_flows_are_drawn_if_given(scores):
     points = np.random.default_rng(0).normal(size=(20, 2))
     flow = PopulationFlow(title="P0", source=points, target=points + 1, flows={"model": [points, points + 1]})
-    found = files(scores, flows=[flow], times=(0.0, 1.0))
-    assert {"flows.png", "flows.svg"} <= set(found)
-    assert "How the model moves the cells" in found[PAGE].decode("utf-8")
+    flows = Flows(populations=(flow,), times=(0.0, 1.0), is_straight=True)
+    written = files(ReportData.of(scores, flows=flows))
+    assert {"flows.png", "flows.svg"} <= set(written)
+    assert "they move on straight lines" in written[PAGE].decode("utf-8")
 
 
 def test_without_flows_the_page_says_why(scores):
     assert "are not drawn: they need the model that made the prediction" in text_of(scores)
-    foreign = replace(scores, settings=replace(scores.settings, prediction={"method": "another tool"}))
-    assert "are not drawn: the prediction is of another tool" in text_of(foreign)
-
-
-def test_values_out_of_range_are_told_beside_the_alarm(scores):
-    lines = scores.table[
-        scores.table["predictor"].isin(["model", "floor"]) & (scores.table["metric"] == "w1")
-    ]
-    shares = lines["predictor"].map({"model": 0.153, "floor": 0.0042})
-    outside = lines.assign(metric="out-of-range", value=shares)
-    page = text_of(replace(scores, out_of_range=outside))
-    section = re.search(r'<section id="collapse">(.*?)</section>', page, re.DOTALL)[1]
-    assert "Out of range: 15 % of the predicted values" in section
-    assert "; of the other measured cells 0.42 % (mean over groups)" in section
-    assert "Out of range" not in text_of(scores)
+    external = replace(scores, settings=replace(scores.settings, prediction={"method": "another tool"}))
+    assert "are not drawn: the prediction is of another tool" in text_of(external)
 
 
 def test_groups_seen_in_training_are_left_out_of_the_verdict():
     gaps = np.array([-0.5] * 3 + [0.1] * 6)
     scores = replace(make_scores(groups=9, mean_shift=gaps), seen_in_training=("P0", "P1", "P2"))
-    page = text_of(scores, split=replace(split_of(scores.table), train_groups=("P0", "P1", "P2")))
+    page = text_of(scores, scored=replace(scored_in(scores.table), train_groups=("P0", "P1", "P2")))
     assert "Better than the best baseline, mean-shift" in page
     assert "leave out 3 groups seen in training (P0, P1, P2); scores.csv has them." in page
     assert "Overlap check: P0, P1, P2 in both." in page
@@ -230,10 +213,8 @@ def test_the_floor_beside_a_comparison_is_that_of_its_populations():
     """Group P1 has no ridge: its floor of 100 is no part of the tiles, which compare model and ridge."""
     scores = make_scores(groups=2, ridge=0.1, metrics=("energy",))
     table = scores.table.copy()
-    row = table["predictor"]
-    table.loc[(row == "floor") & (table["group"] == "P1"), "value"] = 100.0
-    table.loc[(row == "ridge") & (table["group"] == "P1"), ["value", "reason"]] = [np.nan, "planted"]
-    page = text_of(replace(scores, table=table))
+    table.loc[(table["predictor"] == "floor") & (table["group"] == "P1"), "value"] = 100.0
+    page = text_of(without(replace(scores, table=table), "ridge", lambda line: line["group"] == "P1"))
     tile = re.search(r"<dt>Noise floor</dt>\s*<dd>(.*?)</dd>", page, re.DOTALL)
     assert tile, "no tile of the floor"
     assert tile[1].strip() == "0.0005"  # the mean of 0 and 0.001, its two populations
@@ -268,17 +249,14 @@ def test_what_is_no_distance_does_not_tell_the_size_of_an_effect():
     )
 
 
-def test_legends_stand_beside_the_data(scores):
+def test_the_legend_of_effects_stands_beside_the_data(scores):
     """Marks of a legend inside a panel look like data."""
-    for drawn in (
-        effects_figure(scores, "energy", "ridge"),
-        moves_figure(make_pictures(scores).populations[:3], "", "units"),
-    ):
-        (legend,) = drawn.figure.legends
-        assert all(panel.get_legend() is None for panel in drawn.figure.axes)
-        drawn.figure.draw_without_rendering()
-        box = legend.get_window_extent()
-        assert not any(box.overlaps(panel.get_window_extent()) for panel in drawn.figure.axes)
+    drawing = effects_figure(scores, "energy", "ridge").drawing
+    (legend,) = drawing.legends
+    assert all(panel.get_legend() is None for panel in drawing.axes)
+    drawing.draw_without_rendering()
+    box = legend.get_window_extent()
+    assert not any(box.overlaps(panel.get_window_extent()) for panel in drawing.axes)
 
 
 def test_intervals_are_explained_where_there_are_some():
@@ -286,29 +264,32 @@ def test_intervals_are_explained_where_there_are_some():
     assert "Intervals come from a bootstrap" not in text_of(make_scores(groups=5, ridge=0.1))
 
 
-def test_clipping_is_told_of_decoders_alone():
-    summary = {"collapse": {"fraction_clipped": 0.0}, "settings": {"features": "X"}}
-    assert clipped_text(summary) == ""
-    assert "clipped" in clipped_text({**summary, "settings": {"features": "pca:5"}})
-
-
 def test_poor_scores_still_make_a_page():
-    everything_missing = [(row, "energy") for row in ("model", "mean-shift", "floor")]
+    everything_missing = [(name, "energy") for name in ("model", "mean-shift", "floor")]
     for scores in (
         make_scores(groups=1, treatments=("drug",), metrics=("energy",)),
         make_scores(groups=2, mean_shift=0.1, metrics=("energy",), missing=everything_missing),
         make_scores(groups=2, mean_shift=0.1, metrics=("variance-ratio",)),
     ):
-        story = tell(scores, make_pictures(scores), None, Inputs(), (), ())
-        assert "No verdict" in render(story, draw(story))
+        data = data_of(scores)
+        assert "No verdict" in render(data, draw(data))
 
 
 def test_a_hundred_populations_fit_into_ten_megabytes():
     scores = make_scores(groups=25, treatments=tuple("abcd"), identity=0.6, mean_shift=0.1, ridge=0.2)
     # figures are the same few for any number of populations: one megabyte
-    assert len(text_of(scores, make_pictures(scores, n=400)).encode()) < 9_000_000
+    assert len(text_of(scores, cells=make_cells(scores, n=400)).encode()) < 9_000_000
 
 
 def test_templates_are_part_of_the_package():
     folder = resources.files("cellflow_cli.report") / "templates"
     assert {"report.html.j2", "report.css", "report.js"} <= {path.name for path in folder.iterdir()}
+
+
+def test_no_method_is_named_in_the_room():
+    """A report asks the method whether its paths are straight, and not for its name."""
+    modules = [path for path in resources.files("cellflow_cli.report").iterdir() if path.is_file()]
+    texts = [path.read_text("utf-8") for path in modules]
+    names = "|".join(Catalog("methods").names())
+    assert len(texts) > 10
+    assert [match for text in texts for match in re.findall(rf"\b(?:{names})\b", text)] == []

@@ -47,18 +47,3 @@ def test_why_it_is_not_known():
     assert ablation(table, {"energy": "low"}).to_json() == {"reason": "`fm` is told no population"}
     alone = Lines(table.table[table.table["predictor"] == "model"].reset_index(drop=True))
     assert "--model MODEL" in ablation(alone, {"energy": "low"}).reason
-
-
-def test_the_page_says_whether_it_matters():
-    from cellflow_cli.report.ablation_table import ablation_part
-
-    summary = {
-        "ablation": ablation(lines([0.1, 0.2], [0.3, 0.4]), {"energy": "low"}).to_json(),
-        "predictors": {"model": {"energy": {"mean": 0.15}}},
-        "metrics": {"energy": {"best": "low"}},
-    }
-    part = ablation_part(summary, "energy")
-    assert "Yes, it matters: told another sample's population, the model is worse" in part.text
-    assert "0.35 instead of 0.15; the own population is better on 2 of 2 groups; too few" in part.text
-    assert [cell.text for cell in part.tables[1].lines[0]] == ["G0", "0.1", "0.3", "0.5"]
-    assert "Not known here: why." in ablation_part({"ablation": {"reason": "why."}}, "energy").text

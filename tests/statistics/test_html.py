@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.evaluation.conftest import score
-from tests.report.conftest import make_scores
+from tests.statistics.planted import make_scores
 
 
 class Cells(HTMLParser):

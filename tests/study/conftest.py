@@ -5,12 +5,13 @@ import pytest
 
 from cellflow_cli.config import from_dict
 from cellflow_cli.data.read import file_hashes, read_obs
-from cellflow_cli.study import Measure, Study, folds_by_group, variants_of_methods
+from cellflow_cli.evaluation.config import EvaluationConfig
+from cellflow_cli.study import Study, folds_by_group, variants_of_methods
 from tests.cli.conftest import small_cohort
 
 TINY = {
     "training": {"steps": 4, "validate_every": 2, "populations_per_step": 2, "cells_per_population": 8},
-    "solver": {"steps": 2},
+    "method": {"solver": {"steps": 2}},
 }
 DATA = {"treatment_key": "treatment", "control": "control", "sample_key": "patient"}
 
@@ -36,7 +37,7 @@ def study(cohort_file: Path, common: dict, tmp_path: Path) -> Study:
         seeds=(0,),
         data=(cohort_file,),
         data_hashes=tuple(file_hashes([cohort_file]).values()),
-        measure=Measure(metrics=("energy",)),
+        scoring=EvaluationConfig(metrics=("energy",)),
         folder=tmp_path / "study",
         device="cpu",
     )

@@ -79,7 +79,7 @@ def test_two_arms_are_paired_by_seed_too():
     assert (line["difference"], line["n"], line["n_conditions"]) == (0.25, 2, 3)
 
 
-def test_layout_has_parts_side_by_side_and_rows_from_elsewhere_below():
+def test_layout_has_parts_side_by_side_and_published_scores_below():
     reference = pd.DataFrame(
         {"predictor": ["paper"], "part": ["held out"], "metric": ["energy"], "value": [5.0]}
     )

@@ -14,7 +14,7 @@ def write(tmp_path, text):
     return path
 
 
-def test_settings_of_an_arm_win_over_the_common_ones(tmp_path, common):
+def test_settings_of_an_variant_win_over_the_common_ones(tmp_path, common):
     path = write(
         tmp_path,
         '[fm]\nmethod = "fm"\n\n["mfm, mean"]\nmethod.name = "mfm"\nmethod.embedder.name = "mean"\n'
@@ -37,7 +37,7 @@ def test_settings_of_an_arm_win_over_the_common_ones(tmp_path, common):
         ("[fm]\ntraining.stepz = 3\n", "In the variant 'fm'.*training.stepz"),
     ],
 )
-def test_bad_arms_are_refused(tmp_path, common, text, message):
+def test_bad_variants_are_refused(tmp_path, common, text, message):
     with pytest.raises(ConfigError, match=message):
         read_variants(write(tmp_path, text), common)
 
@@ -63,7 +63,7 @@ def test_settings_of_one_method_are_carried_to_those_that_have_them_too(tmp_path
     assert mfm.config.method.config.embedder.name == "mean"
     assert named.config.method.config.field.n_blocks == 3
     assert cellot.config.method.name == "cellot"
-    assert [variant.left_out for variant in (mfm, fm, cellot, named)] == [
+    assert [variant.ignored for variant in (mfm, fm, cellot, named)] == [
         (), ("method.embedder",), ("method.field", "method.coupling", "method.embedder"),
         ("method.embedder",),
     ]  # fmt: skip
@@ -71,16 +71,16 @@ def test_settings_of_one_method_are_carried_to_those_that_have_them_too(tmp_path
 
 def test_settings_without_a_name_are_carried_too_and_slips_are_refused(common):
     (fm,) = variants_of_methods(["fm"], {**common, "method": WIDE})
-    assert (fm.config.method.config.field.width, fm.left_out) == (64, ("method.embedder",))
+    assert (fm.config.method.config.field.width, fm.ignored) == (64, ("method.embedder",))
     with pytest.raises(ConfigError, match=r"method\.feild"):
         variants_of_methods(["fm"], {**common, "method": {"name": "mfm", "feild": {"width": 64}}})
 
 
-def test_arms_must_differ(common):
+def test_variants_must_differ(common):
     variant = variants_of_methods(["fm"], common)
     with pytest.raises(ConfigError, match="different names"):
         check_variants(variant * 2)
-    with pytest.raises(ConfigError, match="than the row 'ridge'"):
+    with pytest.raises(ConfigError, match="than the predictor 'ridge'"):
         check_variants([replace(variant[0], name="ridge")])
     with pytest.raises(ConfigError, match="found none"):
         check_variants([])

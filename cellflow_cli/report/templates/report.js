@@ -74,7 +74,7 @@ for (const box of document.querySelectorAll(".table")) {
   }
 }
 
-// Pictures: one population at a time, drawn from numbers that the page holds.
+// Cells: one population at a time, drawn from numbers that the page holds.
 (() => {
   const node = document.getElementById("cells-data");
   if (!node || !window.Plotly) return;
@@ -160,18 +160,18 @@ for (const box of document.querySelectorAll(".table")) {
     }), config);
   };
 
-  const drawMoves = (one) => {
-    const names = one.moves.map((move) => move[0]);
+  const drawChanges = (one) => {
+    const names = one.changes.map((change) => change[0]);
     const traces = ["measured", "predicted"].map((role, i) => ({
-      x: one.moves.map((move) => move[1 + i]), y: names, type: "scatter", mode: "markers", name: role,
+      x: one.changes.map((change) => change[1 + i]), y: names, type: "scatter", mode: "markers", name: role,
       marker: { color: colour(role), symbol: symbols[role], size: 10 },
       hovertemplate: `%{y}: %{x:.3g}<extra>${role}</extra>`,
     }));
     traces.unshift({
-      x: one.moves.flatMap((move) => [move[1], move[2], null]), y: names.flatMap((name) => [name, name, null]),
+      x: one.changes.flatMap((change) => [change[1], change[2], null]), y: names.flatMap((name) => [name, name, null]),
       type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false, line: { color: colour("line"), width: 3 },
     });
-    Plotly.react("plot-moves", traces, layout({
+    Plotly.react("plot-changes", traces, layout({
       margin: { l: 60, r: 10, t: 40, b: 40 },
       xaxis: axis({ zeroline: true, zerolinecolor: colour("soft") }),
       yaxis: axis({ autorange: "reversed", type: "category", dtick: 1 }),
@@ -183,7 +183,7 @@ for (const box of document.querySelectorAll(".table")) {
     document.getElementById("cells-text").textContent = one.text;
     drawCells(one);
     drawMarginals(one);
-    drawMoves(one);
+    drawChanges(one);
   };
   const step = (by) => {
     const n = data.populations.length;

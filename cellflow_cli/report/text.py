@@ -1,0 +1,67 @@
+"""Numbers, lists and names as people read them."""
+
+import math
+from collections.abc import Iterable
+
+from cellflow_cli.statistics.lines import NULL
+
+NONE = "–"
+_ROUNDING = 1e-12  # differences of means that are equal up to rounding
+_MINUS = "\N{MINUS SIGN}"
+_METRICS = {
+    "energy": "energy distance",
+    "w1": "1-Wasserstein distance",
+    "w2": "2-Wasserstein distance",
+    "mmd-median": "squared kernel distance (mmd-median)",
+    "mmd-rbf": "squared kernel distance (mmd-rbf)",
+}
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with so many significant digits and a real minus sign; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    text = f"{0.0 if abs(value) < _ROUNDING else value:.{digits}g}"
+    if "e" in text and 1e-4 <= abs(value) < 1e6:
+        text = f"{value:.0f}"
+    return text.replace("-", _MINUS)
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """The same with a plus sign before positive numbers, for differences."""
+    text = number(value, digits)
+    return f"+{text}" if value is not None and math.isfinite(value) and value > 0 else text
+
+
+def hundredths(value: float) -> str:
+    """A normalised score with two decimals, never minus zero."""
+    return f"{round(value, 2) + 0:.2f}".replace("-", _MINUS)
+
+
+def percent(share: float) -> str:
+    """A share as whole percent, one digit below ten."""
+    value = 100 * share
+    text = f"{value:.0f}" if abs(value) >= 10 or value == 0 else f"{value:.1f}"
+    return f"{text.replace('-', _MINUS)} %"
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 group`, `4 groups`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def names(values: Iterable[object], limit: int = 8) -> str:
+    """Values joined by commas: at most `limit` of them, then how many more."""
+    items = [str(value) for value in values]
+    shown = ", ".join(items[:limit])
+    return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
+
+
+def metric_title(metric: str) -> str:
+    """A metric in words."""
+    return _METRICS.get(metric, metric)
+
+
+def predictor_title(predictor: str) -> str:
+    """A predictor as sentences name it: the null says what it is."""
+    return f"the unchanged controls ({NULL})" if predictor == NULL else predictor
