@@ -106,9 +106,10 @@ def timed(command: list[str]) -> dict:
     with tempfile.TemporaryFile("w+") as stderr:
         process = subprocess.Popen([sys.executable, "-m", "cellflow_cli", *command], stderr=stderr)
         _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
         stderr.seek(0)
         text = stderr.read().strip()
-    if status:
+    if process.returncode:
         sys.exit(text)
     print("  " + text.replace("\n", "\n  "), flush=True)
     wall, cpu = time.monotonic() - started, usage.ru_utime + usage.ru_stime

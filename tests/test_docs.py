@@ -1,10 +1,12 @@
 """What the documentation tells people to type is understood by the program, and the pages can be read."""
 
 import ast
+import dataclasses
 import importlib.util
 import re
 import shlex
 import tomllib
+import typing
 from pathlib import Path
 
 import pytest
@@ -225,6 +227,23 @@ def test_files_of_folders_are_described():
 
     figures = {name.partition(".")[0] for name in page.FILES}
     assert undescribed([*folder.FILES, *figures]) == []
+
+
+def names_below(hint, seen=()):
+    """Fields of a dataclass, and of those that its fields hold."""
+    if dataclasses.is_dataclass(hint) and hint not in seen:
+        hints = typing.get_type_hints(hint)
+        return [*hints, *(name for below in hints.values() for name in names_below(below, (*seen, hint)))]
+    return [name for below in typing.get_args(hint) for name in names_below(below, seen)]
+
+
+def test_keys_of_the_summary_are_described():
+    from cellflow_cli.statistics.summary import Summary
+
+    names = set(names_below(Summary))
+    assert {"predictors", "n_missing", "is_first"} <= names
+    in_place = {"parts", "better"}  # whose own fields stand in their place in the file
+    assert undescribed(sorted(names - in_place)) == []
 
 
 def test_parts_of_a_prediction_are_described():
