@@ -103,11 +103,8 @@ def test_it_is_checked(counts, tmp_path):
     report = check([tmp_path / "cells.h5ad"], spec(expression="counts"))
     assert not report.stops
     assert report.overview["features_of_flow"] == 4
-    (error,) = [
-        f
-        for f in check([tmp_path / "cells.h5ad"], spec(50, expression="counts")).findings
-        if f.level == "error"
-    ]
+    report = check([tmp_path / "cells.h5ad"], spec(50, expression="counts"))
+    (error,) = [finding for finding in report.findings if finding.level == "error"]
     assert (error.what, "random:N" in error.fix) == ("Expected at most 40 axes, found 50.", True)
 
 
