@@ -10,7 +10,7 @@ N_BINS = 20
 
 
 def variable_genes(cells: Any, n_top_genes: int, is_log1p: bool) -> Int[np.ndarray, " k"]:
-    """Ascending positions of the most variable genes: all, if there are no more than asked for.
+    """Ascending positions of the most variable genes: all, if there are no more than `n_top_genes`.
 
     Args:
         cells: Expression, dense or CSR, shape [n, g].
