@@ -1,14 +1,14 @@
 """What can go wrong, as one tree of exceptions.
 
     CellflowError
-      ConfigError       (also ValueError)         a value or key we were told                    exit 2
+      ConfigError       (also ValueError)         a setting: a value or key                      exit 2
       DataError         (also ValueError)         an AnnData file or its columns                 exit 3
       BundleError                                 a model folder: unreadable, other features     exit 4
       NumericalError    (also ArithmeticError)    non-finite loss, a solver gave up              exit 5
       MissingExtraError (also ImportError)        an optional dependency is not installed        exit 6
       GateError                                   ran well, but a bar the user set was missed    exit 7
       OutputError                                 cannot write, or would overwrite               exit 8
-      MetricError                                 a metric asked for could not be computed       exit 9
+      MetricError                                 a requested metric could not be computed       exit 9
 
 Only `cellflow_cli.cli.app` turns these into text and an exit code. A message says what was
 expected, what was found, where, and what to do.
@@ -25,7 +25,7 @@ class CellflowError(Exception):
 
 
 class ConfigError(CellflowError, ValueError):
-    """A value or key that we were told makes no sense."""
+    """A value or key of the settings makes no sense."""
 
     exit_code = 2
 
@@ -67,7 +67,7 @@ class OutputError(CellflowError):
 
 
 class MetricError(CellflowError):
-    """A metric that was asked for could not be computed."""
+    """A requested metric could not be computed."""
 
     exit_code = 9
 

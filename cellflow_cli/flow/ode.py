@@ -54,7 +54,7 @@ class SolverConfig:
 
 
 class Trajectory(NamedTuple):
-    """Cells at the times asked for.
+    """Cells at the requested times.
 
     Attributes:
         cells: One after another the cells at each of k times, shape [k, ..., d].
@@ -192,7 +192,7 @@ class Calibration(NamedTuple):
 
 
 def calibrate(transport: Callable[[SolverConfig], Float[Tensor, "n d"]], solver: SolverConfig) -> Calibration:
-    """The fewest fixed steps whose result stays within the tolerance of a tight adaptive solve.
+    """The smallest number of fixed steps whose result stays within the tolerance of a tight adaptive solve.
 
     Fixed steps move each cell independently of the others in its chunk, which an adaptive solver, with the
     same steps for all, does up to its tolerance only.

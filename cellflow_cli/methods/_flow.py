@@ -178,7 +178,7 @@ class FlowMatching(BaseMethod):
         return self._integrated(x0, conditioning, times, solver)
 
     def calibrate(self, cases: Sequence[tuple[Float[Tensor, "_n d"], Conditioning]]) -> Calibrated:
-        """The fewest solver steps within the tolerance (see `flow.ode.calibrate`), unless they were given.
+        """The fixed solver steps that the tolerance needs (see `flow.ode.calibrate`), unless they were given.
 
         Args:
             cases: Some starts of cells with their conditioning.

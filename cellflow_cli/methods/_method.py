@@ -3,7 +3,7 @@
 A method carries control cells of a sample to a condition. It answers four questions: what is learned
 (`phases`), what is the loss (`loss`), where do cells go (`prepare` once per population and condition,
 then `transport` for any chunk of cells), and what does it need of the data (`needs`). Nothing else is
-asked of it, least of all its name.
+read of it, least of all its name.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -62,8 +62,8 @@ class CohortConfig:
 
     n_patients: int = field(default=24, metadata={"help": "Patients."})
     n_markers: int = field(default=30, metadata={"help": "Markers, 20 to 200; 16 of them have a fixed role."})
-    min_cells: int = field(default=170, metadata={"help": "Fewest cells of a population."})
-    max_cells: int = field(default=300, metadata={"help": "Most cells of a population."})
+    min_cells: int = field(default=170, metadata={"help": "Minimum cells of a population."})
+    max_cells: int = field(default=300, metadata={"help": "Maximum cells of a population."})
     doses: tuple[float, ...] = field(
         default=(0.3, 1.0, 10.0), metadata={"help": "Doses of the treatment that has several, µM."}
     )
@@ -162,7 +162,7 @@ def simulate_cohort(config: CohortConfig, seed: int) -> AnnData:
 def control_population(
     config: CohortConfig, seed: int, patient: str, n_cells: int, *, draw: str = "oracle"
 ) -> AnnData:
-    """Untreated cells of a patient, as many as asked for; see `treated_population`."""
+    """Untreated cells of a patient, `n_cells` of them; see `treated_population`."""
     return _population(config, seed, patient, None, n_cells, _generator(seed, "oracle", patient, draw))
 
 

@@ -111,7 +111,7 @@ def gaussian_truth(config: GaussiansConfig, seed: int, population: str) -> Gauss
 
 
 def control_cells(config: GaussiansConfig, seed: int, population: str, n_cells: int) -> np.ndarray:
-    """Fresh control cells, as many as asked for, float64, shape [n, d]; none of them is in the file."""
+    """Fresh control cells, `n_cells` of them, float64, shape [n, d]; none of them is in the file."""
     return _draw(config, seed, population, n_cells, "oracle")
 
 

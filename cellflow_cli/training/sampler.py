@@ -16,7 +16,7 @@ class PairSampler:
     """Draws training batches from population pairs.
 
     Pairs are visited in shuffled rounds, so that each is seen equally often; cells are drawn
-    with replacement only where a population has fewer than asked for.
+    with replacement only where a population has fewer than are drawn.
 
     Args:
         pairs: Training pairs, all on one device.
