@@ -37,7 +37,10 @@ def plugged_in(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("plugged_in")
 def test_a_method_of_another_package_goes_all_the_way(tmp_path):
     assert "shift" in Catalog("methods").names()
-    cohort, training = make_cohort(n=200), cf.TrainingConfig(**{**vars(TINY), "steps": 150, "learning_rate": 3e-2})
+    cohort, training = (
+        make_cohort(n=200),
+        cf.TrainingConfig(**{**vars(TINY), "steps": 150, "learning_rate": 3e-2}),
+    )
     method = {"name": "shift", "width": 16}
     model = cf.train(cohort, make_spec(), method=method, training=training, device="cpu")
     assert isinstance(model.method, Method)
