@@ -37,8 +37,12 @@ def test_partial_settings_keep_the_other_defaults():
 def test_every_setting_goes_to_json_and_back():
     made = run(
         training={"steps": 7, "learning_rate": 0.5},
-        method={"name": "fm", "coupling": "independent", "field": {"dropout": 0.25}},
-        solver={"method": "dopri5"},
+        method={
+            "name": "fm",
+            "coupling": "independent",
+            "field": {"dropout": 0.25},
+            "solver": {"method": "dopri5"},
+        },
         seed=11,
     )
     assert from_dict(json.loads(json.dumps(to_dict(made)))) == made
@@ -145,7 +149,10 @@ def test_merging_changes_neither_side():
         ({"training": {"ema": "x"}}, r"a number at `training\.ema`, found 'x'"),
         ({"training": {"ema": False}}, r"a number at `training\.ema`, found False"),
         ({"training": {"refit": 1}}, r"true or false at `training\.refit`, found 1"),
-        ({"solver": {"steps": "auto"}}, r"a whole number at `solver\.steps`, found 'auto'"),
+        (
+            {"method": {"solver": {"steps": "auto"}}},
+            r"a whole number at `method\.solver\.steps`, found 'auto'",
+        ),
         ({"data": {**DATA, "group_key": ["a"]}}, r"text at `data\.group_key`, found \['a'\]"),
         ({"data": {**DATA, "control": {"a": 1}}}, r"text at `data\.control`"),
         ({"data": {"control": "DMSO"}}, r"settings `data\.treatment_key`, `data\.sample_key`, found none"),
@@ -179,7 +186,7 @@ def test_whole_numbers_are_numbers():
 
 
 def test_nothing_is_something_where_it_may_be():
-    assert run(solver={"steps": None}).solver.steps is None
+    assert run(method={"solver": {"steps": None}}).method.config.solver.steps is None
     with pytest.raises(ConfigError, match="found None"):
         run(training={"steps": None})
 

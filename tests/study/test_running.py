@@ -82,7 +82,7 @@ def test_baselines_of_a_failed_job_are_scored_in_another_of_the_fold(study):
 
     def watched(job):
         facts = without_fm(job)
-        trained.append(facts["run"]["wall_time_s"])
+        trained.append((facts["fold"], facts["run"]["wall_time_s"], facts["seconds"]["train"]))
         return facts
 
     with pytest.raises(NumericalError, match="2 of 4 jobs failed"):
