@@ -26,7 +26,8 @@ from cellflow_cli.config import RunConfig, from_dict, merged, read_toml
 from cellflow_cli.model.model import build_method
 from cellflow_cli.prediction.transport import Prepared, prepare, transport
 from cellflow_cli.rng import streams
-from cellflow_cli.training.loop import TrainingConfig, fit
+from cellflow_cli.training.config import TrainingConfig
+from cellflow_cli.training.loop import fit
 from cellflow_cli.training.sampler import PairSampler
 from cellflow_cli.types import Condition, ModelShape, Population, PopulationPair
 

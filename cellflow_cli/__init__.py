@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cellflow_cli.flow.ode import SolverConfig
     from cellflow_cli.model import Model, load
     from cellflow_cli.prediction import PredictionRequest
-    from cellflow_cli.training.loop import TrainingConfig
+    from cellflow_cli.training.config import TrainingConfig
 
 _HOME = {
     "Choice": "catalog:Choice",
@@ -43,7 +43,7 @@ _HOME = {
     "RunConfig": "config:RunConfig",
     "Scores": "evaluation.result:Scores",
     "SolverConfig": "flow.ode:SolverConfig",
-    "TrainingConfig": "training.loop:TrainingConfig",
+    "TrainingConfig": "training.config:TrainingConfig",
     "__version__": "_version:__version__",
     "evaluate": "evaluation.evaluate:evaluate",
     "load": "model:load",
@@ -100,7 +100,7 @@ def train(
     """
     from cellflow_cli.config import RunConfig, from_dict
     from cellflow_cli.model import train
-    from cellflow_cli.training.loop import TrainingConfig
+    from cellflow_cli.training.config import TrainingConfig
 
     run = data
     if not isinstance(run, RunConfig):

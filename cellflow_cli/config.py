@@ -18,7 +18,7 @@ from typing import Any
 from cellflow_cli.catalog import Catalog, Choice
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, listed, nearest
-from cellflow_cli.training.loop import TrainingConfig
+from cellflow_cli.training.config import TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from cellflow_cli.errors import DataError, listed
 from cellflow_cli.prediction.context import training_controls, why_context_is_ignored
 from cellflow_cli.prediction.file import SOURCE_CELL, provenance
 from cellflow_cli.prediction.obs import population_obs, sample_columns
+from cellflow_cli.prediction.part import Counts, Part
 from cellflow_cli.prediction.request import PredictionRequest
 from cellflow_cli.prediction.tasks import Task, tasks
 from cellflow_cli.prediction.trained_model import TrainedModel
@@ -26,52 +27,6 @@ from cellflow_cli.types import Condition, Population
 
 if TYPE_CHECKING:
     import anndata
-
-
-class Counts(NamedTuple):
-    """What is counted while cells are predicted.
-
-    Attributes:
-        n_clipped: Values below zero that were set to zero.
-        n_values: Predicted values.
-        n_evaluations: Most evaluations of the velocity field that a cell took.
-    """
-
-    n_clipped: int = 0
-    n_values: int = 0
-    n_evaluations: int = 0
-
-    def plus(self, other: "Counts") -> "Counts":
-        """Counts of two parts together."""
-        return Counts(
-            self.n_clipped + other.n_clipped,
-            self.n_values + other.n_values,
-            max(self.n_evaluations, other.n_evaluations),
-        )
-
-    @property
-    def fraction_clipped(self) -> float:
-        """Share of the predicted values that were set to zero."""
-        return self.n_clipped / max(1, self.n_values)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Part:
-    """Rows of the output that were made together.
-
-    Attributes:
-        obs: Their obs, one row per cell.
-        expression: Float32, shape [n, g].
-        control: The source cells in expression space, shape [n, g]; NaN where a cell comes from noise.
-        flow: In the feature space of the flow, shape [n, d].
-        counts: What was counted on the way.
-    """
-
-    obs: pd.DataFrame
-    expression: np.ndarray
-    control: np.ndarray
-    flow: np.ndarray
-    counts: Counts = Counts()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

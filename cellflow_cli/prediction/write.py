@@ -10,7 +10,8 @@ import pandas as pd
 from cellflow_cli.files import replaced_file
 from cellflow_cli.prediction.file import CONTROL, KEY
 from cellflow_cli.prediction.obs import joined_obs
-from cellflow_cli.prediction.plan import Counts, Prediction, plan_prediction
+from cellflow_cli.prediction.part import Counts
+from cellflow_cli.prediction.plan import Prediction, plan_prediction
 from cellflow_cli.prediction.request import PredictionRequest
 
 if TYPE_CHECKING:

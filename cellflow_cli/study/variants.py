@@ -105,8 +105,8 @@ def _variant(name: str, common: Mapping[str, Any], own: Mapping[str, Any]) -> Va
     return Variant(name=name, config=from_dict(settings), ignored=ignored)
 
 
-def _table(method: Any) -> Mapping[str, Any]:
-    return method if isinstance(method, Mapping) else {"name": method}
+def _table(setting: Any) -> Mapping[str, Any]:
+    return setting if isinstance(setting, Mapping) else {"name": setting}
 
 
 def _settings_of(method: str) -> set[str]:

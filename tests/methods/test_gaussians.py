@@ -8,7 +8,8 @@ from cellflow_cli.config import from_dict
 from cellflow_cli.flow.ode import SolverConfig, integrate
 from cellflow_cli.prediction.transport import prepare, transport
 from cellflow_cli.rng import scoped, stream, streams
-from cellflow_cli.training.loop import TrainingConfig, fit
+from cellflow_cli.training.config import TrainingConfig
+from cellflow_cli.training.loop import fit
 from cellflow_cli.training.sampler import PairSampler
 from cellflow_cli.types import Condition, ModelShape, Population, PopulationPair
 from tests.gaussians import cells_with_moments, independent, optimal

@@ -7,7 +7,8 @@ from cellflow_cli.catalog import Catalog
 from cellflow_cli.flow.ode import SolverConfig
 from cellflow_cli.prediction.transport import prepare, transport
 from cellflow_cli.rng import scoped, stream, streams
-from cellflow_cli.training.loop import TrainingConfig, fit
+from cellflow_cli.training.config import TrainingConfig
+from cellflow_cli.training.loop import fit
 from cellflow_cli.training.sampler import PairSampler
 from cellflow_cli.types import Condition, Population, PopulationPair
 

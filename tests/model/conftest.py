@@ -10,7 +10,7 @@ from cellflow_cli.catalog import Catalog
 from cellflow_cli.flow.ode import SolverConfig
 from cellflow_cli.model import train
 from cellflow_cli.networks.field import FieldConfig
-from cellflow_cli.training.loop import TrainingConfig
+from cellflow_cli.training.config import TrainingConfig
 
 TINY = TrainingConfig(steps=12, populations_per_step=2, cells_per_population=12, validate_every=6, patience=0)
 FIXED = SolverConfig(steps=4)  # saves the calibration where nothing depends on it

@@ -19,7 +19,7 @@ from cellflow_cli.methods.mfm import MfmConfig
 from cellflow_cli.model import learn as learning
 from cellflow_cli.model import plan, train
 from cellflow_cli.model.plan import Plan
-from cellflow_cli.training.loop import TrainingConfig
+from cellflow_cli.training.config import TrainingConfig
 from tests.model.conftest import TINY, make_cohort, make_counts, make_model, make_run, make_spec
 
 

@@ -8,7 +8,8 @@ import torch
 from cellflow_cli.errors import ConfigError, NumericalError
 from cellflow_cli.methods import Phase
 from cellflow_cli.rng import streams
-from cellflow_cli.training.loop import Hooks, TrainingConfig, fit, learning_rate_factor
+from cellflow_cli.training.config import TrainingConfig, learning_rate_factor
+from cellflow_cli.training.loop import Hooks, fit
 
 
 class Bowl(torch.nn.Module):
