@@ -173,7 +173,7 @@ def _treated(obs: pd.DataFrame, spec: DataSpec) -> tuple[PopulationRows, ...]:
     return tuple(sorted(populations, key=_order))
 
 
-def _grouped(frame: pd.DataFrame) -> Mapping[tuple, np.ndarray]:
+def _grouped(frame: pd.DataFrame) -> Mapping[tuple[str, ...], np.ndarray]:
     """Ascending positions of the rows of each distinct combination of values."""
     if frame.empty:
         return {}
