@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -173,7 +174,7 @@ def _treated(obs: pd.DataFrame, spec: DataSpec) -> tuple[PopulationRows, ...]:
     return tuple(sorted(populations, key=_order))
 
 
-def _grouped(frame: pd.DataFrame) -> Mapping[tuple[str, ...], np.ndarray]:
+def _grouped(frame: pd.DataFrame) -> Mapping[tuple[Any, ...], np.ndarray]:
     """Ascending positions of the rows of each distinct combination of values."""
     if frame.empty:
         return {}
