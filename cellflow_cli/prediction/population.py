@@ -29,11 +29,11 @@ def control_population(model: TrainedModel, file: PredictionFile, rows: np.ndarr
         vocabulary=model.vocabulary,
         device=model.device,
     )
-    found = PopulationRows(sample=sample, group=group, rows=rows)
+    where = PopulationRows(sample=sample, group=group, rows=rows)
     return Population(
         sample=sample,
         group=group,
         cells=torch.as_tensor(file.flow(rows), device=model.device),
-        node_features=reader.node_features(found),
-        covariates=reader.covariates(found),
+        node_features=reader.node_features(where),
+        covariates=reader.covariates(where),
     )
