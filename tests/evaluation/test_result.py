@@ -9,52 +9,31 @@ import pytest
 from cellflow_cli.errors import OutputError
 from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.statistics.summary import Settings
-
-# P1 has three conditions and P2 one; each group counts once.
-ENERGY = {
-    "model": {"P1": [1.0, 2.0, 6.0], "P2": [5.0]},
-    "identity": {"P1": [4.0, 4.0, 4.0], "P2": [4.0]},
-    "mean-shift": {"P1": [0.5, 3.0, np.nan], "P2": [6.0]},
-    "floor": {"P1": [0.0, 0.0, 0.0], "P2": [0.1]},
-}
-
-
-def make(energy=ENERGY, **settings):
-    rows = []
-    for row, groups in energy.items():
-        for group, values in groups.items():
-            for i, v in enumerate(values):
-                head = (f"{group} | a", group, "drug", float(i) if i else None, row)
-                ratio = 0.5 if row == "model" else 2.1
-                rows.append((*head, "energy", v, "unseen dose" if np.isnan(v) else "", 30))
-                rows.append((*head, "variance-ratio", ratio, "", 30))
-    table = pd.DataFrame(rows, columns=Scores.COLUMNS)
-    metrics, baselines = ("energy", "variance-ratio"), ("identity", "mean-shift")
-    return Scores(table=table, metrics=metrics, baselines=baselines, **settings)
+from tests.statistics.tables import ENERGY, few_scores
 
 
 def test_missing_values_of_the_model():
     gap = {**ENERGY, "model": {"P1": [1.0, np.nan, 6.0], "P2": [5.0]}}
-    assert len(make(gap).missing(["energy"])) == 1
-    assert make(gap).missing(["variance-ratio"]).empty
-    assert make().missing(["energy"]).empty  # what baselines lack is not the prediction's failure
+    assert len(few_scores(gap).missing(["energy"])) == 1
+    assert few_scores(gap).missing(["variance-ratio"]).empty
+    assert few_scores().missing(["energy"]).empty  # what baselines lack is not the prediction's failure
 
 
 def test_files(tmp_path):
-    make().save(tmp_path / "deep" / "report")
+    few_scores().save(tmp_path / "deep" / "report")
     folder = tmp_path / "deep" / "report"
     assert sorted(path.name for path in folder.iterdir()) == ["scores.csv", "summary.json"]
     table = pd.read_csv(folder / "scores.csv", keep_default_na=False, na_values=[""])
     assert list(table.columns) == Scores.COLUMNS
-    assert len(table) == len(make().table)
-    assert json.loads((folder / "summary.json").read_text("utf-8")) == make().summary().to_json()
+    assert len(table) == len(few_scores().table)
+    assert json.loads((folder / "summary.json").read_text("utf-8")) == few_scores().summary().to_json()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report"]
 
 
 def test_an_existing_report_is_replaced_only_by_force(tmp_path):
-    make().save(tmp_path / "report")
+    few_scores().save(tmp_path / "report")
     before = (tmp_path / "report" / "summary.json").read_text("utf-8")
-    changed = make(settings=Settings(seed=9))
+    changed = few_scores(settings=Settings(seed=9))
     with pytest.raises(OutputError, match="--force"):
         changed.save(tmp_path / "report")
     assert (tmp_path / "report" / "summary.json").read_text("utf-8") == before
@@ -67,9 +46,9 @@ def test_force_replaces_nothing_but_reports(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "precious.h5ad").write_text("cells")
     with pytest.raises(OutputError, match=r"found 'precious.h5ad' in it"):
-        make().save(tmp_path / "data", force=True)
+        few_scores().save(tmp_path / "data", force=True)
     with pytest.raises(OutputError, match="found the file"):
-        make().save(tmp_path / "data" / "precious.h5ad", force=True)
+        few_scores().save(tmp_path / "data" / "precious.h5ad", force=True)
     assert (tmp_path / "data" / "precious.h5ad").read_text() == "cells"
 
 
@@ -79,5 +58,5 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", full)
     with pytest.raises(OutputError, match="No space left"):
-        make().save(tmp_path / "report")
+        few_scores().save(tmp_path / "report")
     assert list(tmp_path.iterdir()) == []

@@ -2,13 +2,12 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.statistics.summary import Settings, Unmatched
-from tests.statistics.tables import ROWS, table
+from tests.statistics.tables import ROWS, few_scores, table
 
 
 def test_all_of_it_is_in_the_summary_and_is_json():
@@ -27,31 +26,8 @@ def test_all_of_it_is_in_the_summary_and_is_json():
     assert summary["collapse"]["fraction_clipped"] == 0.1
 
 
-# P1 has three conditions and P2 one; each group counts once.
-ENERGY = {
-    "model": {"P1": [1.0, 2.0, 6.0], "P2": [5.0]},
-    "identity": {"P1": [4.0, 4.0, 4.0], "P2": [4.0]},
-    "mean-shift": {"P1": [0.5, 3.0, np.nan], "P2": [6.0]},
-    "floor": {"P1": [0.0, 0.0, 0.0], "P2": [0.1]},
-}
-
-
-def make(energy=ENERGY, **settings):
-    rows = []
-    for row, groups in energy.items():
-        for group, values in groups.items():
-            for i, v in enumerate(values):
-                head = (f"{group} | a", group, "drug", float(i) if i else None, row)
-                ratio = 0.5 if row == "model" else 2.1
-                rows.append((*head, "energy", v, "unseen dose" if np.isnan(v) else "", 30))
-                rows.append((*head, "variance-ratio", ratio, "", 30))
-    table = pd.DataFrame(rows, columns=Scores.COLUMNS)
-    metrics, baselines = ("energy", "variance-ratio"), ("identity", "mean-shift")
-    return Scores(table=table, metrics=metrics, baselines=baselines, **settings)
-
-
 def test_summary_says_what_the_numbers_are():
-    summary = make(settings=Settings(seed=3), unmatched=Unmatched((), ("P1 | a, new",))).summary()
+    summary = few_scores(settings=Settings(seed=3), unmatched=Unmatched((), ("P1 | a, new",))).summary()
     assert summary.metrics["energy"].best == "low"
     assert "Energy distance" in summary.metrics["energy"].definition
     assert summary.groups["P1"]["model"]["energy"] == 3.0
