@@ -42,7 +42,7 @@ check: $(VENV)/.installed-dev ## format, lint, import direction, types
 	$(BIN)/mypy
 
 check-slow: $(VENV)/.installed-dev ## the slower tests
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 clean: ## remove the environment and what the demo made
 	rm -rf $(VENV) demo

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cellflow_cli.catalog import Choice
     from cellflow_cli.config import RunConfig
     from cellflow_cli.data.read import read
+    from cellflow_cli.data.renaming import rename
     from cellflow_cli.data.schema import DataSpec
     from cellflow_cli.evaluation.config import EvaluationConfig
     from cellflow_cli.evaluation.evaluate import evaluate
@@ -49,6 +50,7 @@ _HOME = {
     "load": "model:load",
     "read": "data.read:read",
     "read_external": "external.read:read_external",
+    "rename": "data.renaming:rename",
 }
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "load",
     "read",
     "read_external",
+    "rename",
     "train",
 ]
 

@@ -5,9 +5,10 @@ of the wrong type are errors that name the dotted key.
 """
 
 import dataclasses
+import datetime
 import functools
-import math
 import re
+import sys
 import tomllib
 import types
 import typing
@@ -18,6 +19,7 @@ from typing import Any
 from cellflow_cli.catalog import Catalog, Choice
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, listed, nearest
+from cellflow_cli.files import read_regular
 from cellflow_cli.training.config import TrainingConfig
 
 
@@ -59,11 +61,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: If the file cannot be read as TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(
-            f"Expected a TOML file at `{path}`, found: {error}. Correct it or leave out `--config`."
-        ) from error
+        text = read_regular(Path(path), _MAX_TOML, follow=True).decode("utf-8-sig")
+        return tomllib.loads(text.replace("\r\n", "\n"))
+    except RecursionError as error:
+        raise _no_toml(path, "tables or lists nested without end") from error
+    except OSError as error:
+        raise _no_toml(path, error.strerror or error) from error
+    except ValueError as error:  # no UTF-8, no TOML, or a number of thousands of digits
+        raise _no_toml(path, str(error).split(";")[0]) from error
+
+
+def _no_toml(path: Path, found: object) -> ConfigError:
+    return ConfigError(
+        f"Expected a TOML file at `{path}`, found: {found}. Correct it or leave out `--config`."
+    )
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
@@ -78,8 +89,8 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     for text in assignments:
         key, equals, value = text.partition("=")
         parts = key.strip().split(".")
-        if not equals or not all(parts):
-            raise ConfigError(f"Expected `--set key=value` with a dotted key, found {text!r}.")
+        if not equals or not all(parts) or len(parts) > _MAX_PARTS:
+            raise ConfigError(f"Expected `--set key=value` with a dotted key, found {text[:80]!r}.")
         nested: Any = _toml_value(value.strip())
         for part in reversed(parts):
             nested = {part: nested}
@@ -115,19 +126,24 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+_TIMES = (datetime.date, datetime.time)
+_MAX_TOML, _MAX_PARTS, _SHOWN = 2**24, 16, 60
 _NUMBER = re.compile(r"[+-]?(\d+\.|\.\d+)([eE][+-]?\d+)?")  # .5 and 5. are no numbers in TOML
 
 
 def _toml_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # a number of thousands of digits is no TOML error
         return float(text) if _NUMBER.fullmatch(text) else text
+    value = found["value"]
+    is_one = len(found) == 1 and not isinstance(value, _TIMES)  # a date is a label, two lines are no value
+    return value if is_one else text
 
 
 def _dataclass(cls: type, settings: Any, at: str, default: Any = None) -> Any:
     if not isinstance(settings, Mapping):
-        raise ConfigError(f"Expected a table of settings at `{at}`, found {settings!r}.")
+        raise ConfigError(f"Expected a table of settings at `{at}`, found {_shown(settings)}.")
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
     unknown = [key for key in settings if key not in fields]
     if unknown:
@@ -177,7 +193,7 @@ def _choice(field: "dataclasses.Field[Any]", value: Any, at: str, base: Choice) 
     if isinstance(value, Choice):
         return value
     if not isinstance(value, Mapping | str):
-        raise ConfigError(f"Expected a name or a table of settings at `{at}`, found {value!r}.")
+        raise ConfigError(f"Expected a name or a table of settings at `{at}`, found {_shown(value)}.")
     settings = dict(_named(value))
     catalog = Catalog(field.metadata["catalog"])
     name = settings.pop("name", base.name)
@@ -196,15 +212,31 @@ def _scalar(hint: Any, value: Any, at: str) -> Any:
             items = value if isinstance(value, list | tuple) else [value]
             return tuple(_scalar(typing.get_args(option)[0], item, at) for item in items)
         if option is float and isinstance(value, int | float) and not isinstance(value, bool):
-            if not math.isfinite(value):
-                raise ConfigError(f"Expected a finite number at `{at}`, found {value!r}.")
+            if not abs(value) <= sys.float_info.max:  # whole numbers can be larger than any float
+                raise ConfigError(f"Expected a finite number at `{at}`, found {_shown(value)}.")
             return float(value)
         if option is not type(None) and type(value) is option:
             return value
-        if option is str and isinstance(value, int | float):
+        if option is str and isinstance(value, int | float) and _is_label(value):
             return str(value)
     wanted = " or ".join(_type_name(option) for option in options if option is not type(None))
-    raise ConfigError(f"Expected {wanted} at `{at}`, found {value!r}.")
+    hint = f' As text, write it in quotes: `{at}="..."`.' if str in options and not _is_table(value) else ""
+    raise ConfigError(f"Expected {wanted} at `{at}`, found {_shown(value)}.{hint}")
+
+
+def _is_label(value: float) -> bool:
+    return not isinstance(value, bool) and abs(value) < 10**_SHOWN
+
+
+def _is_table(value: Any) -> bool:
+    return value is None or isinstance(value, list | dict)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and abs(value) >= 10**_SHOWN:
+        return f"a number of more than {_SHOWN} digits"
+    text = repr(value)
+    return text if len(text) <= 2 * _SHOWN else f"{text[: 2 * _SHOWN]}..."
 
 
 def _type_name(option: Any) -> str:

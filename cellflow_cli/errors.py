@@ -15,6 +15,7 @@ expected, what was found, where, and what to do.
 """
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -72,10 +73,23 @@ class MetricError(CellflowError):
     exit_code = 9
 
 
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "allocation failed")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception of Python, numpy, torch or HDF5 says that memory ran out."""
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == errno.ENOMEM
+    words = str(error).lower() if isinstance(error, OSError | RuntimeError) else ""
+    return any(word in words for word in _NO_MEMORY)
+
+
 def listed(values: Iterable[object], limit: int = 5) -> str:
-    """Values as text for a message: at most `limit` of them as `repr`, then "and 37 more"."""
+    """Values as text for a message: at most `limit` of them as `repr`, shortened, then "and 37 more"."""
     items = list(values)
-    shown = ", ".join(repr(item) for item in items[:limit])
+    shown = ", ".join(_short(repr(item)) for item in items[:limit])
     rest = len(items) - limit
     return f"{shown} and {rest} more" if rest > 0 else shown
 
@@ -84,5 +98,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """A hint " Did you mean 'x'?" for the known word closest to `word`, or an empty string."""
     names = [str(name) for name in known]
     folded = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(str(word).lower(), folded, n=1, cutoff=0.65)
+    known_short = [name for name in folded if len(name) <= 1000]
+    close = difflib.get_close_matches(str(word).lower()[:1000], known_short, n=1, cutoff=0.65)
     return f" Did you mean {folded[close[0]]!r}?" if close else ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 120 else f"{text[:80]}...{text[-20:]}"

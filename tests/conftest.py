@@ -7,6 +7,7 @@ import torch
 
 from cellflow_cli.rng import derived_seed
 from cellflow_cli.types import Condition, ModelShape, Population, PopulationPair
+from tests.robustness.reporting import Tally
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,6 +15,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--device", default="cpu", help="Where the closed-form tests compute: cpu, cuda, cuda:1."
     )
     parser.addoption("--dtype", default="float64", help="In what they compute: float64 or float32.")
+    parser.addoption(
+        "--tally", help="Page in which to write what came of tests/robustness, run with -m slow."
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the process that gathers the reports of all workers
+        config.pluginmanager.register(Tally(config.getoption("--tally")))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -222,11 +222,11 @@ def undescribed(names):
 
 
 def test_files_of_folders_are_described():
-    from cellflow_cli.model import folder
+    from cellflow_cli.model import contents
     from cellflow_cli.report import page
 
     figures = {name.partition(".")[0] for name in page.FILES}
-    assert undescribed([*folder.FILES, *figures]) == []
+    assert undescribed([*contents.FILES, *figures]) == []
 
 
 def names_below(hint, seen=()):

@@ -1,12 +1,16 @@
 """Outputs appear whole or not at all."""
 
+import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from cellflow_cli import files, leftovers
 from cellflow_cli.errors import OutputError
-from cellflow_cli.files import address_of, check_writable, replaced_file, replaced_folder
+from cellflow_cli.files import address_of, check_writable, lost_output, replaced_file, replaced_folder
 
 MODEL = ("config.json", "weights")
 
@@ -121,6 +125,7 @@ def test_stopped_between_the_two_renames_the_old_folder_comes_back(folder, monke
             raise error
         return original(self, target)
 
+    monkeypatch.setattr(files, "exchange", lambda one, other: False)  # as on systems that cannot
     monkeypatch.setattr(Path, "replace", replace)
     with pytest.raises((error, OutputError)), replaced_folder(folder, force=True) as temporary:
         (temporary / "config.json").write_text("new")
@@ -203,3 +208,148 @@ def test_a_file_that_only_looks_like_an_address_is_local(tmp_path, monkeypatch):
     (tmp_path / "s3:").mkdir()
     (tmp_path / "s3:" / "a.h5ad").write_text("")
     assert address_of(Path("s3:/a.h5ad")) is None
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from cellflow_cli import files
+files.exchange = lambda one, other: {exchange}
+replace, calls = Path.replace, []
+def replaced(self, target):
+    calls.append(self)
+    if len(calls) == {dies_at}:
+        os._exit(9)
+    return replace(self, target)
+Path.replace = replaced
+with files.replaced_folder(Path(sys.argv[1]), force=True, holds=("config.json", "weights")) as temporary:
+    (temporary / "config.json").write_text("new")
+    if {dies_at} == 0:
+        os._exit(9)
+"""
+
+
+def killed(path, *, dies_at, exchange="False"):
+    """A process that is killed in the block (0), or before the rename with this number."""
+    code = KILLED.format(dies_at=dies_at, exchange=exchange)
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
+
+
+def test_a_kill_between_two_renames_is_named_and_mended(folder):
+    killed(folder, dies_at=2)
+    assert not folder.exists()
+    aside = next(folder.parent.glob(".model.old-*"))
+    assert f"put it back with `mv {aside} {folder}`" in lost_output(folder)
+    with pytest.raises(
+        OutputError, match=r"existing one.*was killed had left it as `\.model\.old-.*it is back"
+    ):
+        check_writable(folder, force=False)
+    assert (folder / "weights").read_text() == "old"
+    with replaced_folder(folder, force=True, holds=MODEL) as temporary:
+        (temporary / "config.json").write_text("new")
+    assert names(folder.parent) == ["model"]  # the temporary of the dead run is gone too
+    assert lost_output(folder) == ""
+
+
+def test_what_a_killed_run_began_is_swept(folder):
+    killed(folder, dies_at=0)
+    assert len(names(folder.parent)) == 2
+    check_writable(folder, force=True, holds=MODEL)
+    assert len(names(folder.parent)) == 2  # checking changes nothing
+    with replaced_folder(folder, force=True, holds=MODEL):
+        pass
+    assert names(folder.parent) == ["model"]
+
+
+def test_what_a_living_run_writes_stays(folder):
+    with replaced_folder(folder, force=True) as first, replaced_folder(folder, force=True) as second:
+        (first / "config.json").write_text("first")
+        (second / "config.json").write_text("second")
+    assert (folder / "config.json").read_text() == "first"  # its block ended last
+    assert names(folder.parent) == ["model"]
+
+
+def test_what_another_machine_left_is_swept_after_a_week(folder):
+    left = folder.parent / ".model.new-0123abcd-1-0123abcd"
+    left.mkdir()
+    leftovers.sweep(folder)
+    assert left.exists()
+    os.utime(left, (0, 0))
+    leftovers.sweep(folder)
+    assert not left.exists()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="renameat2")
+def test_folders_are_exchanged_at_once(folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    assert leftovers.exchange(folder, tmp_path / "other")
+    assert names(folder) == []
+    assert names(tmp_path / "other") == ["config.json", "weights"]
+    with pytest.raises(FileExistsError):
+        leftovers.rename_new(folder, tmp_path / "other")
+
+
+def test_an_output_that_somebody_else_finished_meanwhile_stays(tmp_path):
+    output = replaced_file(tmp_path / "a.txt", force=False)
+    output.__enter__().write_text("mine")
+    (tmp_path / "a.txt").write_text("theirs")
+    with pytest.raises(OutputError, match="existing one"):
+        output.__exit__(None, None, None)
+    assert (tmp_path / "a.txt").read_text() == "theirs"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_system_that_cannot_exchange_renames_twice(folder, monkeypatch):
+    def cannot(*arguments):
+        leftovers.ctypes.set_errno(errno.ENOSYS)
+        return -1
+
+    monkeypatch.setattr(leftovers, "_system_function", lambda name: cannot)
+    with replaced_folder(folder, force=True, holds=MODEL) as temporary:
+        (temporary / "config.json").write_text("new")
+    assert (folder / "config.json").read_text() == "new"
+    assert names(folder.parent) == ["model"]
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "/", "sub/..", "a/../.."])
+def test_the_folder_one_is_in_is_no_output(tmp_path, monkeypatch, path):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(OutputError, match=r"new output, found .*folder.*Nothing was changed"):
+        check_writable(Path(path), force=True)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300])
+def test_names_that_no_disk_takes(tmp_path, name):
+    with pytest.raises(OutputError, match=r"NUL|name too long"):
+        check_writable(tmp_path / name, force=True)
+
+
+def test_a_name_as_long_as_the_disk_takes(tmp_path):
+    with replaced_file(tmp_path / ("x" * 250), force=False) as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == ["x" * 250]
+
+
+@pytest.mark.parametrize("mark", ["SHA256SUMS", ".zgroup", "zarr.json"])
+def test_nothing_is_written_into_a_model_or_a_zarr_store(tmp_path, mark):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / mark).touch()
+    for path in (tmp_path / "m" / "sub", tmp_path / "m" / "sub" / "deep.h5ad"):
+        with pytest.raises(OutputError, match="outside of other outputs"):
+            check_writable(path, force=True)
+
+
+def test_links_and_devices(tmp_path, folder):
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    with pytest.raises(OutputError, match="a link to nothing"):
+        check_writable(tmp_path / "nowhere", force=True)
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in ((Path("/dev/null"), "a device"), (tmp_path / "pipe", "a named pipe")):
+        with pytest.raises(OutputError, match=f"found {kind}"):
+            check_writable(path, force=True)
+    (tmp_path / "link").symlink_to(folder)
+    with replaced_folder(tmp_path / "link", force=True, holds=MODEL) as temporary:
+        (temporary / "config.json").write_text("new")
+    assert (folder / "config.json").read_text() == "new"  # where the link leads
+    assert (tmp_path / "link").is_symlink()

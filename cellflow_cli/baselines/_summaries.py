@@ -1,5 +1,6 @@
 """What baselines know of the training part: moments and a few cells of each population."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,6 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellflow_cli.baselines._types import TypeMeans, type_means
+from cellflow_cli.data.profile import Profiles
+from cellflow_cli.plain import Plain, PlainError, array
 from cellflow_cli.types import Condition, PopulationPair, StoredPopulation
 
 _FORMAT = 1
@@ -33,6 +36,7 @@ class Summaries:
         types: Means per cell type; None where the training data named no types.
         codes: Position in `types.names` of the type of each kept cell, shape [s]; none where there are no
             types, or in a light version.
+        profiles: Of the training controls as genes or markers; None where an older version trained.
     """
 
     samples: tuple[tuple[str, ...], ...]
@@ -47,6 +51,7 @@ class Summaries:
     offsets: Int[Tensor, " p1"]
     types: TypeMeans | None = None
     codes: Int[Tensor, " s"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    profiles: Profiles | None = None
 
     def __post_init__(self) -> None:
         p, d = self.mean.shape
@@ -119,6 +124,7 @@ class Summaries:
             *(("codes",) if len(self.codes) else ()),
         )
         own = {name: getattr(self, name).numpy().copy() for name in names}
+        own |= {} if self.profiles is None else self.profiles.arrays()
         return own if self.types is None else {**own, **self.types.arrays()}
 
     @classmethod
@@ -132,41 +138,88 @@ class Summaries:
         )  # fmt: skip
 
     @classmethod
-    def from_parts(cls, json: Mapping[str, Any], arrays: Mapping[str, Any]) -> "Summaries":
+    def from_parts(cls, json: Mapping[str, Any] | Plain, arrays: Mapping[str, Any]) -> "Summaries":
         """The reverse of `to_json` and `arrays`.
 
         Raises:
             ValueError: If the format is newer than this version, or a part is missing or does not fit.
         """
-        if int(json.get("format", 0)) > _FORMAT:
-            raise ValueError(
-                f"summaries of format {json['format']}, newer than {_FORMAT}; update cellflow-cli"
+        plain = Plain.of(json, "summaries")
+        if (number := plain["format"].whole()) > _FORMAT:
+            raise PlainError(f"summaries of format {number}, newer than {_FORMAT}; update cellflow-cli")
+
+        def numbers(name: str, dtype: torch.dtype) -> Tensor:
+            whole = not dtype.is_floating_point
+            return torch.tensor(array(arrays, name, "the arrays of the summaries", whole=whole), dtype=dtype)
+
+        mean = numbers("mean", torch.float64)
+        types = plain.get("cell_types")
+        try:
+            found = cls(
+                samples=tuple(sample.texts(at_least=1) for sample in plain["samples"].list()),
+                groups=plain["groups"].texts(),
+                conditions=tuple(_condition(value) for value in plain["conditions"].list()),
+                source=numbers("source", torch.int64),
+                n_cells=numbers("n_cells", torch.int64),
+                mean=mean,
+                std=numbers("std", torch.float64),
+                scale=numbers("scale", torch.float64),
+                cells=numbers("cells", torch.float32) if "cells" in arrays else mean[:0].float(),
+                offsets=numbers("offsets", torch.int64)
+                if "offsets" in arrays
+                else torch.zeros(len(mean) + 1, dtype=torch.int64),
+                types=TypeMeans.from_parts(types.texts(distinct=True), arrays) if types else None,
+                codes=numbers("codes", torch.int64)
+                if "codes" in arrays
+                else torch.zeros(0, dtype=torch.int64),
+                profiles=Profiles.from_arrays(arrays),
             )
-        missing = [n for n in ("samples", "groups", "conditions") if n not in json]
-        missing += [n for n in ("source", "n_cells", "mean", "std", "scale") if n not in arrays]
-        if missing:
-            raise ValueError(f"summaries lack {', '.join(missing)}")
-        p, d = np.shape(arrays["mean"])
-        conditions = [
-            None
-            if c is None
-            else Condition(str(c["treatment"]), None if c["dose"] is None else float(c["dose"]))
-            for c in json["conditions"]
-        ]
-        return cls(
-            samples=tuple(tuple(str(value) for value in sample) for sample in json["samples"]),
-            groups=tuple(str(group) for group in json["groups"]),
-            conditions=tuple(conditions),
-            source=_tensor(arrays["source"], torch.int64),
-            n_cells=_tensor(arrays["n_cells"], torch.int64),
-            mean=_tensor(arrays["mean"], torch.float64),
-            std=_tensor(arrays["std"], torch.float64),
-            scale=_tensor(arrays["scale"], torch.float64),
-            cells=_tensor(arrays.get("cells", np.zeros((0, d))), torch.float32),
-            offsets=_tensor(arrays.get("offsets", np.zeros(p + 1)), torch.int64),
-            types=TypeMeans.from_parts(json["cell_types"], arrays) if json.get("cell_types") else None,
-            codes=_tensor(arrays.get("codes", np.zeros(0)), torch.int64),
-        )
+        except PlainError:
+            raise
+        except ValueError as error:
+            raise PlainError(f"Expected whole summaries, found {error}.") from error
+        found.check()
+        return found
+
+    def check(self) -> None:
+        """Whether counts, positions and spreads make sense, which summaries of a file may not.
+
+        Raises:
+            PlainError: Naming the first that does not.
+        """
+        treated = torch.tensor([c is not None for c in self.conditions], dtype=torch.bool)
+        sources = self.source[treated]
+        is_position = (sources >= 0) & (sources < len(self.source))
+        n_types = math.inf if self.types is None else len(self.types.names)
+        steps = self.offsets.diff()
+        rules = {
+            "`source` to name the controls of each treated population, and -1 for controls": (
+                bool((self.source[~treated] == -1).all())
+                and bool(is_position.all())
+                and not bool(treated[sources].any())
+            ),
+            "`n_cells` of at least 1": bool((self.n_cells >= 1).all()),
+            "`std` of at least 0": bool((self.std >= 0).all()),
+            "`scale` above 0": bool((self.scale > 0).all()),
+            "`offsets` that ascend from 0 to the number of `cells`": (
+                int(self.offsets[0]) == 0
+                and bool((steps >= 0).all())
+                and int(self.offsets[-1]) == len(self.cells)
+            ),
+            "`cells` of the features of `mean`": self.cells.shape[1:] == self.mean.shape[1:],
+            "`codes` of known cell types": bool(((self.codes >= 0) & (self.codes < n_types)).all()),
+        }
+        for rule, holds in rules.items():
+            if not holds:
+                raise PlainError(f"Expected summaries with {rule}, found others.")
+
+
+def _condition(value: Plain) -> Condition | None:
+    if value.value is None:
+        return None
+    value.exactly(("treatment", "dose"))
+    dose = value.get("dose")
+    return Condition(value["treatment"].text(), None if dose is None else dose.number(at_least=0))
 
 
 def summarise(
@@ -229,7 +282,3 @@ def _some_rows(n: int, n_cells: int, rng: torch.Generator) -> Int[Tensor, " k"]:
 
 def _std(cells: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
     return cells.std(0) if len(cells) > 1 else torch.zeros_like(cells[0])
-
-
-def _tensor(values: Any, dtype: torch.dtype) -> Tensor:
-    return torch.tensor(np.asarray(values), dtype=dtype)

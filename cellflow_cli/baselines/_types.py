@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from cellflow_cli.plain import PlainError, array
 from cellflow_cli.types import Population
 
 
@@ -41,14 +42,13 @@ class TypeMeans:
         Raises:
             ValueError: If a part is missing or does not fit.
         """
-        missing = [name for name in ("type_n_cells", "type_mean") if name not in arrays]
-        if missing:
-            raise ValueError(f"summaries lack {', '.join(missing)}")
-        return cls(
-            names=tuple(map(str, names)),
-            n_cells=torch.tensor(np.asarray(arrays["type_n_cells"]), dtype=torch.int64),
-            mean=torch.tensor(np.asarray(arrays["type_mean"]), dtype=torch.float64),
+        n_cells, mean = (
+            array(arrays, name, "the arrays of the summaries", whole=name == "type_n_cells")
+            for name in ("type_n_cells", "type_mean")
         )
+        if (n_cells < 0).any() or mean.ndim != 3 or n_cells.ndim != 2:
+            raise PlainError("Expected cells per type and population in the summaries, found other numbers.")
+        return cls(names=tuple(map(str, names)), n_cells=torch.tensor(n_cells), mean=torch.tensor(mean))
 
 
 def type_means(populations: Sequence[Population], names: Sequence[str]) -> TypeMeans:

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from cellflow_cli.cli import console
+from cellflow_cli.cli._failures import explained, is_full_disk
 from cellflow_cli.cli._fields import COMPUTE, OUTPUT, OptionsOf
-from cellflow_cli.errors import CellflowError
 
-INTERRUPTED = 130
+INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
 def _switch(name: str, text: str, panel: str) -> inspect.Parameter:
@@ -35,7 +35,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     A parameter annotated with `OptionsOf` becomes one option for each field of a dataclass. An error that
     cellflow raises on purpose ends with its exit code, an interrupt (Ctrl-C, or the SIGTERM of a cluster)
-    with 130; any other exception is our bug and keeps its traceback.
+    with 130; memory or a disk that ran out ends as `_failures` says; any other exception is our bug and keeps
+    its traceback.
     """
     signature = inspect.signature(function, eval_str=True)
     groups = {name: group for name, p in signature.parameters.items() if (group := _group(p)) is not None}
@@ -47,11 +48,16 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             with _terminable():
                 own = {name: arguments[name] for name in signature.parameters if name not in groups}
                 function(**own, **{name: group.gathered(arguments) for name, group in groups.items()})
-        except CellflowError as error:
-            if debug:
+                console.flush()
+        except BrokenPipeError as error:  # whoever read the output has seen enough
+            console.drop_output()
+            raise typer.Exit(BROKEN_PIPE) from error
+        except Exception as error:
+            known = None if debug else explained(error, signature.parameters)
+            if known is None:
                 raise
-            console.fail(str(error))
-            raise typer.Exit(error.exit_code) from error
+            console.fail(str(known))
+            raise typer.Exit(known.exit_code) from error
         except KeyboardInterrupt as interrupt:
             console.fail(str(interrupt) or "Interrupted. Nothing was written.")
             raise typer.Exit(INTERRUPTED) from interrupt
@@ -92,6 +98,8 @@ def _terminable() -> Iterator[None]:
         raise KeyboardInterrupt
 
     def again(lost: Any) -> None:
+        if is_full_disk(lost.exc_value):
+            return  # whoever wrote the file says so
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             hook(lost)
             return
@@ -102,13 +110,19 @@ def _terminable() -> Iterator[None]:
     resent: list[threading.Timer] = []
     before, hook = signal.signal(signal.SIGTERM, interrupt), sys.unraisablehook
     sys.unraisablehook = again
+    show, sys.excepthook = sys.excepthook, _shown_unless_disk  # h5py prints what it ignores through both
     try:
         yield
     finally:
         for timer in resent:
             timer.cancel()
         signal.signal(signal.SIGTERM, before)
-        sys.unraisablehook = hook
+        sys.unraisablehook, sys.excepthook = hook, show
+
+
+def _shown_unless_disk(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
+    if not is_full_disk(error):
+        sys.__excepthook__(kind, error, traceback)
 
 
 def _send_term(thread: int) -> None:

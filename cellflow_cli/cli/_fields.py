@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cellflow_cli.errors import ConfigError
 from cellflow_cli.flags import Flag, flags_of
 
 INPUT, OUTPUT, MODEL, COMPUTE = "Input", "Output", "Model", "Compute"
@@ -47,7 +48,7 @@ class OptionsOf:
             ConfigError: If a value has the wrong form, or the dataclass refuses it.
         """
         typed = ((flag, arguments[_identifier(flag)]) for flag in self._flags())
-        settings = {flag.name: flag.read(value) for flag, value in typed if value not in (None, [])}
+        settings = {flag.name: _read(flag, value) for flag, value in typed if value not in (None, [])}
         if self.given:
             return settings
         return self.of(**settings) if isinstance(self.of, type) else replace(self.of, **settings)
@@ -87,6 +88,18 @@ class OptionsOf:
         if isinstance(default, tuple):
             return ",".join(map(str, default)) or None
         return None if default is None or flag.shape == "pairs" else str(default)
+
+
+def _read(flag: Flag, value: Any) -> Any:
+    if flag.metadata.get("metavar") == "COLUMN" and any(not v.strip() for v in _listed(value)):
+        raise ConfigError(
+            f"Expected the name of a column, found an empty text (`{flag.on}`). Name one, or leave it out."
+        )
+    return flag.read(value)
+
+
+def _listed(value: Any) -> list[str]:
+    return [str(v) for v in (value if isinstance(value, list | tuple) else [value])]
 
 
 def _identifier(flag: Flag) -> str:

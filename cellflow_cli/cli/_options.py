@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cellflow_cli.cli._fields import COMPUTE, OUTPUT
-from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.cli._fields import COMPUTE, INPUT, OUTPUT
+from cellflow_cli.data.schema import SAMPLE, DataSpec
 from cellflow_cli.errors import ConfigError
 from cellflow_cli.flags import flags_of
 
@@ -30,6 +30,16 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N
 Force = Annotated[
     bool,
     typer.Option("--force", help="Replace an existing output.", show_default=False, rich_help_panel=OUTPUT),
+]
+TruthLayer = Annotated[
+    str | None,
+    typer.Option(
+        "--truth-layer",
+        metavar="NAME",
+        help="Where TRUTH holds the values that the model was trained on: a layer, X or raw.",
+        show_default="as the training data",
+        rich_help_panel=INPUT,
+    ),
 ]
 DryRun = Annotated[
     bool,
@@ -68,8 +78,14 @@ class Settings:
 
         low = {} if self.config is None else read_toml(self.config)
         settings = merged(merged(low, parse_assignments(self.assignments)), options)
-        _check_columns(settings.get("data", {}))
+        settings["data"] = with_sample_key(settings.get("data", {}))
+        _check_columns(settings["data"])
         return settings
+
+
+def with_sample_key(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the data with the sample key that a sample name stands for."""
+    return {"sample_key": (SAMPLE,), **data} if "sample_name" in data else dict(data)
 
 
 def _check_columns(given: Mapping[str, Any]) -> None:

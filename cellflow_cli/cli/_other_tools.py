@@ -1,7 +1,7 @@
 """Predictions of other tools in `evaluate`: options for what their files do not say, and reading them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PANEL = "Predictions of other tools"
 _OF_TRAINING = (  # settings of the data that no evaluation reads
     *("match_key", "dose_unit", "covariate_key", "pairs_key", "split_key"),
-    *("min_cells", "drop_small", "drop_unpaired"),
+    *("min_cells", "drop_small", "drop_unpaired", "rename", "sample_name"),
 )
 
 Columns = Annotated[
@@ -67,6 +67,19 @@ class External:
         training = (word for path in self.training for word in ("--training", str(path)))
         return (*written(ExternalFormat, self.format), *training)
 
+    def renamed(
+        self, predicted: "anndata.AnnData", truth: "anndata.AnnData"
+    ) -> "tuple[anndata.AnnData, anndata.AnnData]":
+        """Both files with columns and labels renamed where they occur.
+
+        Raises:
+            ConfigError, DataError: As `data.renaming.rename`.
+        """
+        from cellflow_cli.data.renaming import rename_all
+
+        names = self.format.get("rename", ())
+        return tuple(rename_all([predicted, truth], names)) if names else (predicted, truth)  # type: ignore[return-value]
+
     def check_columns(self, spec: DataSpec, who: str) -> None:
         """Refuse settings of the columns other than those of a prediction or a model.
 
@@ -85,7 +98,7 @@ class External:
             ConfigError: Naming the first of them.
         """
         self.check_columns(spec, "PRED")
-        for flag in flags_of(ExternalFormat, only=self.format):
+        for flag in flags_of(ExternalFormat, only=self.format.keys() - {"rename"}):
             _refuse_for_ours(flag.write(self.format[flag.name]))
         if self.training:
             _refuse_for_ours(["--training", str(self.training[0])])
@@ -126,7 +139,12 @@ def _refuse_for_ours(words: Sequence[str]) -> NoReturn:
 
 
 def read_external_files(
-    predicted: "anndata.AnnData", truth: Path, external: External, model: Path | None, seed: int
+    predicted: "anndata.AnnData",
+    truth: Path,
+    external: External,
+    model: Path | None,
+    seed: int,
+    truth_layer: str | None = None,
 ) -> "tuple[anndata.AnnData, anndata.AnnData]":
     """A prediction of another tool as one of ours, and the truth.
 
@@ -134,13 +152,15 @@ def read_external_files(
         ConfigError, DataError: If something is missing, or does not fit.
         BundleError: If the model folder is none.
     """
+    from cellflow_cli.data.moving import read_truth
     from cellflow_cli.data.read import read
     from cellflow_cli.external.read import read_external
 
     spec, known = (external.spec(predicted.obs), {}) if model is None else _of_model(model, external)
-    measured = read([truth], features=spec.features)
+    measured = read_truth(truth, spec.features, truth_layer)
     training = read(external.training, features=spec.features) if external.training else None
-    file_format = ExternalFormat(**external.format)
+    file_format = replace(ExternalFormat(**external.format), rename=())
+    predicted, measured = external.renamed(predicted, measured)
     prediction = read_external(predicted, measured, spec, file_format, training=training, seed=seed, **known)
     return prediction, measured
 

@@ -27,7 +27,7 @@ def show(scores: "Scores", summary: "Summary", output: Path) -> None:
     for sentence in _comparisons(scores, summary):
         console.say(sentence)
     for remark in (*_alarms(summary), *_reasons(scores, summary), *scores.warnings):
-        console.say(remark, style="yellow")
+        console.say(remark, style="bold red" if remark.startswith("Error") else "yellow")
     console.say(f"Scores in {output / 'scores.csv'}, summary in {output / 'summary.json'}")
 
 

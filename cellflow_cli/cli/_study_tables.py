@@ -185,7 +185,7 @@ def draw(study: "Study") -> None:
             for flow in flows(study, TIMES)
         ]
         save_figure(flow_figure(populations, TIMES), study.folder / "flows", force=True)
-    except CellflowError as error:
+    except (CellflowError, MemoryError, OSError, RuntimeError, ValueError) as error:  # tables are written
         console.say(f"No figure of the flows: {error}", style="yellow")
         return
     console.say(f"Figure in {study.folder}: flows.png, flows.svg")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cellflow_cli.cli import simulate
+from cellflow_cli.cli import console, simulate
 from cellflow_cli.cli.check import check
 from cellflow_cli.cli.compare import compare
 from cellflow_cli.cli.evaluate import evaluate
@@ -15,6 +15,7 @@ from cellflow_cli.cli.inspect import inspect
 from cellflow_cli.cli.list import list_entries
 from cellflow_cli.cli.predict import predict
 from cellflow_cli.cli.train import train
+from cellflow_cli.errors import OutputError
 
 app = typer.Typer(
     name="cellflow",
@@ -58,4 +59,11 @@ def main() -> None:
     """Entry point of the command."""
     # Threads that wait for work asleep, not spinning: on a shared machine this is several times faster.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    app()
+    console.make_lenient()
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == OutputError.exit_code:  # HDF5 crashes as it closes a file on a full disk once more
+            sys.stderr.flush()
+            os._exit(OutputError.exit_code)
+        raise

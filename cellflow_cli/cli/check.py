@@ -9,14 +9,13 @@ import typer
 from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli._command import command
 from cellflow_cli.cli._fields import OptionsOf
+from cellflow_cli.cli._findings import as_plain, show_findings
 from cellflow_cli.cli.console import emit_json, say, show_table
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.flags import flags_of
 
 if TYPE_CHECKING:
     from cellflow_cli.data.validation.check import CheckReport
-
-_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
 @command
@@ -44,10 +43,11 @@ def _checked(data: Sequence[Path], given: Mapping[str, Any], seed: int) -> "Chec
     from cellflow_cli.data.validation.check import check as check_files
     from cellflow_cli.data.validation.check import check_unfinished
 
+    given = opt.with_sample_key(given)
     required = [flag.name for flag in flags_of(DataSpec) if flag.required]
     if all(name in given for name in required):
         return check_files(data, DataSpec(**given), seed)
-    known = (*required, "features", "expression")
+    known = (*required, "features", "expression", "layer")
     return check_unfinished(data, **{name: given[name] for name in known if name in given})
 
 
@@ -56,7 +56,7 @@ def _as_json(report: "CheckReport") -> dict[str, Any]:
         "ok": not report.stops,
         "overview": report.overview,
         "populations": list(report.populations),
-        "findings": [{"level": f.level, "what": f.what, "fix": f.fix} for f in report.findings],
+        "findings": as_plain(report.findings),
     }
 
 
@@ -65,14 +65,7 @@ def _show(report: "CheckReport") -> None:
         say(f"{name:<12}{text}")
     if report.populations:
         _show_populations(report)
-    for finding in report.findings:
-        say(f"{finding.level}: {finding.what}", style=_STYLES[finding.level])
-        if finding.fix:
-            say(f"    {finding.fix}")
-    n_errors = sum(finding.level == "error" for finding in report.findings)
-    n_warnings = sum(finding.level == "warning" for finding in report.findings)
-    verdict = "Training would stop" if n_errors else "Training can start"
-    say(f"{verdict}: {n_errors} error(s), {n_warnings} warning(s).", style="red" if n_errors else "green")
+    show_findings(report.findings)
 
 
 def _overview_lines(overview: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from cellflow_cli.cli import _study_tables as tables
 from cellflow_cli.cli import console
 from cellflow_cli.cli._command import command
 from cellflow_cli.cli._fields import COMPUTE, MODEL, OUTPUT, OptionsOf
+from cellflow_cli.cli._findings import checked
 from cellflow_cli.cli._study_run import run_jobs
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError, listed, nearest
@@ -129,12 +130,16 @@ def compare(
     Example: cellflow compare plates.h5ad --treatment-key treatment --control DMSO --sample-key patient
     --methods mfm,fm --folds 4 -o study
     """
-    from cellflow_cli.data.read import file_hashes
+    from cellflow_cli.data.unchanged import file_hashes
+    from cellflow_cli.files import check_apart
     from cellflow_cli.study import Study
 
+    check_apart(output, data)
     common = _common_settings(design, settings, spec)
     variants = _variants(design, common)
     against = _reference_predictor(design.against, variants, scoring)
+    for data_spec in dict.fromkeys(variant.config.data for variant in variants):
+        checked(data, data_spec, 0)
     study = Study(
         variants=variants,
         folds=_folds(design, common, data, variants),
@@ -196,9 +201,11 @@ def _folds(
     """What is held out in turn: the groups of `--split-key`, or all groups in folds."""
     from cellflow_cli.config import from_dict
     from cellflow_cli.data.read import read_obs
+    from cellflow_cli.data.renaming import as_named
     from cellflow_cli.study import folds_by_column, folds_by_group
 
-    spec, obs = from_dict(common).data, read_obs(data)
+    spec = from_dict(common).data
+    obs = as_named(read_obs(data), spec)
     if spec.split_key is None:
         return tuple(folds_by_group(obs, spec, design.folds))
     # a refit learns from the validation groups, which are then no longer unseen

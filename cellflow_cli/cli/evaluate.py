@@ -1,6 +1,7 @@
 """`cellflow evaluate`: how good a prediction is, beside baselines and the noise floor."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -14,7 +15,14 @@ from cellflow_cli.cli._command import command
 from cellflow_cli.cli._fields import COMPUTE, INPUT, OUTPUT, OptionsOf
 from cellflow_cli.cli._gate import Bar
 from cellflow_cli.cli._score_tables import show
-from cellflow_cli.errors import ConfigError, MetricError, listed
+from cellflow_cli.errors import (
+    CellflowError,
+    ConfigError,
+    MetricError,
+    OutputError,
+    is_out_of_memory,
+    listed,
+)
 from cellflow_cli.evaluation.config import LIBRARY_ONLY, EvaluationConfig
 from cellflow_cli.flags import to_flags
 
@@ -39,7 +47,7 @@ Output = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Extras:
-    """What is reported besides scores."""
+    """What is reported besides scores, and where the truth holds its values."""
 
     model: Path | None = field(
         default=None,
@@ -56,6 +64,15 @@ class Extras:
             "one.",
             "default": "yes with --model",
             "panel": COMPUTE,
+        },
+    )
+    truth_layer: str | None = field(
+        default=None,
+        metadata={
+            "help": "Where TRUTH holds the values that the model was trained on: a layer, X or raw.",
+            "metavar": "NAME",
+            "default": "as the training data",
+            "panel": INPUT,
         },
     )
     page: bool = field(default=True, metadata={"help": "Write report.html and its figures.", "panel": OUTPUT})
@@ -95,22 +112,26 @@ def evaluate(
     --sample-key donor --predicted-obs condition=IFN --training training.h5ad -o report
     """
     from cellflow_cli.evaluation.result import check_report
+    from cellflow_cli.files import check_apart
     from cellflow_cli.report import FILES, Inputs, collect, files
 
     if extras.ablation and extras.model is None:
         raise ConfigError("Expected `--model MODEL` beside `--ablation`, found none. Name the model folder.")
+    check_apart(output, [predicted, truth, *(training or ())])
     check_report(output, force=force, holds=FILES)
     bar.check(config)
     external = other.External(columns, file_format, tuple(training or ()))
     cells = _read(predicted, truth, external, extras, config.seed, device)
     scores = _scores(cells, config, extras.ablation, device)
+    scores.save(output, force, holds=FILES)
     figures: dict[str, bytes] = {}
     if extras.page:
         console.say("Drawing the page")
         options = (*to_flags(extras, without=("page",)), *external.words)
         inputs = Inputs(predicted=str(predicted), truth=str(truth), options=options)
-        figures = files(collect(scores, *cells, inputs=inputs))
-    scores.save(output, force, figures, FILES)
+        with _scores_are_kept(output):
+            figures = files(collect(scores, *cells, inputs=inputs))
+        scores.save(output, True, figures, FILES)
     summary = scores.summary()
     show(scores, summary, output)
     if extras.page:
@@ -122,6 +143,30 @@ def evaluate(
     _fail_if_missing(scores, config.metrics or (), output)
 
 
+@contextmanager
+def _scores_are_kept(output: Path) -> Iterator[None]:
+    """What goes wrong with the page says that the scores are written.
+
+    Raises:
+        OutputError: If the page cannot be drawn.
+        KeyboardInterrupt: If drawing it is interrupted.
+    """
+    kept = f"The scores are in `{output}`"
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"Interrupted while the page was drawn. {kept}.") from interrupt
+    except CellflowError:
+        console.say(f"{kept}, without the page")
+        raise
+    except Exception as error:
+        why = "memory ran out" if is_out_of_memory(error) else f"{type(error).__name__}: {error}"[:500]
+        raise OutputError(
+            f"Expected to draw report.html, found: {why}. {kept}, without the page. Leave it out with "
+            "`--no-page`; if memory did not run out, please report this (`--debug` shows where it stopped)."
+        ) from error
+
+
 def _read(
     predicted: Path, truth: Path, external: other.External, extras: Extras, seed: int, device: str
 ) -> _Cells:
@@ -131,6 +176,7 @@ def _read(
         ConfigError: If options contradict what the files say.
         DataError, BundleError: If a file is not what it should be.
     """
+    from cellflow_cli.data.moving import read_truth
     from cellflow_cli.data.read import read
     from cellflow_cli.device import resolve
     from cellflow_cli.prediction import PredictionFile, is_prediction
@@ -140,13 +186,16 @@ def _read(
     if not is_prediction(prediction) and (external or extras.model):
         if extras.ablation:
             raise ConfigError("Expected a prediction of `cellflow predict` with `--ablation`, found another.")
-        return _Cells(*other.read_external_files(prediction, truth, external, extras.model, seed))
+        return _Cells(
+            *other.read_external_files(prediction, truth, external, extras.model, seed, extras.truth_layer)
+        )
     stored = PredictionFile.read(prediction)
     external.check_unneeded(stored.spec)
     model = None
     if extras.model is not None:
         model = _model(extras.model, stored.facts.get("model_id"), device)
-    return _Cells(prediction, read([truth], features=stored.spec.features), model)
+    measured = read_truth(truth, stored.spec.features, extras.truth_layer)
+    return _Cells(*external.renamed(prediction, measured), model)
 
 
 def _scores(cells: _Cells, config: EvaluationConfig, ablation: bool | None, device: str) -> "Scores":

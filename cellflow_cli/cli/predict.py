@@ -12,11 +12,13 @@ from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import console
 from cellflow_cli.cli._command import command
 from cellflow_cli.cli._fields import INPUT, OUTPUT, OptionsOf
+from cellflow_cli.data.schema import RENAME
 from cellflow_cli.errors import ConfigError, OutputError
-from cellflow_cli.flags import pairs
 from cellflow_cli.prediction.request import PredictionRequest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cellflow_cli.prediction import Prediction
 
 ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder of `cellflow train`.")]
@@ -34,7 +36,7 @@ Like = Annotated[
 ]
 Rename = Annotated[
     list[str] | None,
-    typer.Option(metavar="NEW=OLD", help="Read column OLD of obs as NEW; repeatable.", rich_help_panel=INPUT),
+    typer.Option(metavar=RENAME["metavar"], help=RENAME["help"], rich_help_panel=INPUT),
 ]
 
 
@@ -54,23 +56,30 @@ def predict(
 
     Example: cellflow predict model new_patient.h5ad --treatment 5-FU -o predicted.h5ad
     """
-    from cellflow_cli.data.read import file_hashes, read, rename_columns
-    from cellflow_cli.files import check_writable
+    from cellflow_cli.data.feature_source import in_layer
+    from cellflow_cli.data.read import read, read_obs
+    from cellflow_cli.data.renaming import rename_all
+    from cellflow_cli.data.unchanged import file_hashes
+    from cellflow_cli.files import check_apart, check_writable, printable
     from cellflow_cli.model import load
     from cellflow_cli.prediction import plan_prediction, write_prediction
 
     _check_output(output, [*data, *([like] if like else [])])
+    check_apart(output, [*data, *([like] if like else [])])
     check_writable(output, force=force)
     trained = load(model, device=device)
-    adata = read(data, trained.config.data.features)
+    adata = read(data, in_layer(trained.config.data.features, request.get("layer")))
+    measured = None if like is None else read_obs([like])
     if rename:
-        adata = rename_columns(adata, pairs("--rename", rename))
+        adata, measured = (
+            rename_all([adata, measured], rename) if like else (*rename_all([adata], rename), None)
+        )
     facts = {
-        "model": str(model.absolute()),
-        "command": " ".join(["cellflow", *sys.argv[1:]]),
+        "model": printable(str(model.absolute())),
+        "command": console.command_line(["cellflow", *sys.argv[1:]]),
         "input_hashes": json.dumps(file_hashes(data)),
     }
-    planned = plan_prediction(trained, adata, _request(request, like), facts)
+    planned = plan_prediction(trained, adata, _request(request, measured), facts)
     _show(planned)
     with console.progress("Rows") as on_rows:
         counts = write_prediction(planned, output, force=force, on_rows=on_rows)
@@ -81,12 +90,8 @@ def predict(
         console.emit_json({"prediction": str(output), "rows": planned.n_rows, **_as_json(planned)})
 
 
-def _request(given: Mapping[str, Any], like: Path | None) -> PredictionRequest:
-    from cellflow_cli.data.read import read_obs
-
-    samples = _samples(given.get("samples", "unseen"))
-    measured = None if like is None else read_obs([like])
-    return PredictionRequest(**{**given, "samples": samples, "like": measured})
+def _request(given: Mapping[str, Any], like: "pd.DataFrame | None") -> PredictionRequest:
+    return PredictionRequest(**{**given, "samples": _samples(given.get("samples", "unseen")), "like": like})
 
 
 def _as_json(planned: "Prediction") -> dict[str, Any]:
@@ -124,14 +129,13 @@ def _check_output(output: Path, inputs: list[Path]) -> None:
         )
 
 
-def _samples(text: str) -> str | dict[str, list[str]]:
+def _samples(text: str) -> str | dict[str, str]:
     if text in ("unseen", "all"):
         return text
     column, equals, values = text.partition("=")
-    chosen = [value.strip() for value in values.split(",") if value.strip()]
-    if not equals or not column.strip() or not chosen:
+    if not equals or not column.strip() or not values.strip(" ,"):
         raise ConfigError(f"Expected `--samples` unseen, all or COLUMN=VALUE,..., found {text!r}.")
-    return {column.strip(): chosen}
+    return {column.strip(): values}
 
 
 def _names(names: list[str], limit: int = 6) -> str:

@@ -14,6 +14,7 @@ from cellflow_cli.cli import _options as opt
 from cellflow_cli.cli import console
 from cellflow_cli.cli._command import command
 from cellflow_cli.cli._fields import COMPUTE, MODEL, OUTPUT, OptionsOf
+from cellflow_cli.cli._findings import checked
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError
 
@@ -91,21 +92,24 @@ def train(
     --holdout patient=P7,P9 -o model
     """
     from cellflow_cli.config import from_dict
-    from cellflow_cli.data.read import file_hashes, read
+    from cellflow_cli.data.read import read
+    from cellflow_cli.data.unchanged import file_hashes
     from cellflow_cli.device import resolve
-    from cellflow_cli.files import check_writable
+    from cellflow_cli.files import check_apart, check_writable
     from cellflow_cli.model import plan, train
-    from cellflow_cli.model.folder import FILES
+    from cellflow_cli.model.contents import FILES
 
     run = from_dict(settings.below({"data": spec, **learning.settings()}))
     limit = learning.max_time_s
-    partial = output.with_name(output.name + ".partial")
+    partial = output.parent / f"{output.name}.partial"
     where = resolve(device)
+    check_apart(output, data)
     if not dry_run:
         check_writable(output, force=force, holds=FILES)
         check_writable(partial, force=True, holds=FILES)
+    findings = checked(data, run.data, run.seed)
     adata = read(data, run.data.features)
-    planned = plan(adata.obs, run)
+    planned = plan(adata.obs, run, findings)
     _show_plan(planned, run, str(where))
     if dry_run:
         if as_json:
@@ -120,7 +124,10 @@ def train(
             max_time_s=limit,
             report=report,
             save_partial=lambda model: _save_partial(model, partial),
-            provenance={"command": " ".join(["cellflow", *sys.argv[1:]]), "input_hashes": file_hashes(data)},
+            provenance={
+                "command": console.command_line(["cellflow", *sys.argv[1:]]),
+                "input_hashes": file_hashes(data),
+            },
         )
     model.save(output, force=force)
     _show_model(model, output, data)
@@ -206,6 +213,7 @@ def _plan_json(planned: "Plan", run: "RunConfig") -> dict[str, Any]:
         "split": {name: list(getattr(planned.split, name)) for name in ("train", "val", "test")},
         "conditions": [condition.label for condition in planned.table.conditions],
         "dropped_populations": list(planned.table.dropped),
+        "warnings": list(planned.warnings),
     }
 
 
@@ -225,8 +233,6 @@ def _show_plan(planned: "Plan", run: "RunConfig", device: str) -> None:
         )
     if table.dropped:
         console.say(f"Excluded: {listed(table.dropped)}", style="yellow")
-    for finding in planned.findings:
-        console.say(f"{finding.level}: {finding.what} {finding.fix}", style="dim")
     if not split.test:
         console.say(
             "Nothing is held out: an evaluation on these data will not show unseen patients.", style="yellow"
@@ -240,4 +246,5 @@ def _show_model(model: "Model", output: Path, data: list[Path]) -> None:
     )
     console.say(f"Trained in {model.run['wall_time_s']:.0f} s{validation}. Model in {output}")
     if model.split.test:
-        console.say(f"Next: cellflow predict {output} {' '.join(map(str, data))} -o predicted.h5ad")
+        words = ["cellflow", "predict", str(output), *map(str, data), "-o", "predicted.h5ad"]
+        console.say(f"Next: {console.command_line(words)}")

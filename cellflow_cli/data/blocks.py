@@ -1,16 +1,18 @@
 """A cells-by-features matrix in blocks of rows, its values checked on the way."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
+from cellflow_cli.data.expression import Evidence, evidence
+from cellflow_cli.data.normal_form import normal_form
 from cellflow_cli.data.validation.finding import Finding
 from cellflow_cli.errors import DataError
 
 ROWS_PER_BLOCK = 2048
-_LARGEST_LOG1P = 30.0  # expm1 of it is 1e13: no cell holds that many molecules
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Block(NamedTuple):
@@ -29,10 +31,11 @@ class Tally(NamedTuple):
     """Counts and range of the values of a matrix.
 
     Attributes:
-        n_nonfinite: Values that are NaN or infinite.
+        n_nonfinite: Values that are NaN, infinite or beyond float32.
         first: (row, column) of the first of them, or None.
         n_fraction: Finite values that are no whole number.
         lowest, highest: Over the finite values, zero included.
+        n_beyond: Of `n_nonfinite`, the finite ones that float32 cannot hold.
     """
 
     n_nonfinite: int = 0
@@ -40,6 +43,7 @@ class Tally(NamedTuple):
     n_fraction: int = 0
     lowest: float = 0.0
     highest: float = 0.0
+    n_beyond: int = 0
 
     def plus(self, other: "Tally") -> "Tally":
         """The tally of both parts, this one first."""
@@ -49,16 +53,13 @@ class Tally(NamedTuple):
             self.n_fraction + other.n_fraction,
             min(self.lowest, other.lowest),
             max(self.highest, other.highest),
+            self.n_beyond + other.n_beyond,
         )
 
     @property
-    def looks_like(self) -> str:
-        """`"counts"`, `"log1p"` or `"as-is"`, as far as values tell: whole and not negative, small, other."""
-        if self.lowest < 0 or self.n_nonfinite:
-            return "as-is"
-        if self.n_fraction == 0 and self.highest > 1:
-            return "counts"
-        return "log1p" if self.highest <= _LARGEST_LOG1P else "as-is"
+    def fault(self) -> str:
+        """What the values counted in `n_nonfinite` are."""
+        return "NaN, infinite or beyond float32 (3.4e38)" if self.n_beyond else "NaN or infinite"
 
 
 def is_sparse(matrix: Any) -> bool:
@@ -70,11 +71,15 @@ def blocks(matrix: Any, rows: np.ndarray | None = None, columns: np.ndarray | No
     """Row blocks of a dense or sparse matrix; only they are ever copied.
 
     Args:
-        matrix: Dense, CSR or CSC, shape [n, g]; CSC is turned into CSR once.
+        matrix: Dense, CSR or CSC, shape [n, g]; a sparse one is brought to normal form once.
         rows: Positions of rows, default all.
         columns: Positions of columns in the order wanted, default all as they stand.
+
+    Raises:
+        DataError: If it is no matrix of numbers, or a sparse one contradicts itself.
     """
-    matrix = matrix.tocsr() if is_sparse(matrix) else np.asarray(matrix)
+    matrix = normal_form(matrix, "the matrix", "")
+    matrix = matrix if is_sparse(matrix) else np.asarray(matrix)
     chosen = np.arange(matrix.shape[0]) if rows is None else np.asarray(rows)
     for start in range(0, len(chosen), ROWS_PER_BLOCK):
         part = chosen[start : start + ROWS_PER_BLOCK]
@@ -85,40 +90,31 @@ def blocks(matrix: Any, rows: np.ndarray | None = None, columns: np.ndarray | No
 def tally(block: Block) -> Tally:
     """Count what is in one block; zeros of a sparse block are never expanded."""
     data = np.asarray(block.values.data if is_sparse(block.values) else block.values)
-    finite = np.isfinite(data)
+    finite = _is_finite(data)
     bad = int(data.size - finite.sum())
     known = data if bad == 0 else data[finite]
     if known.size == 0:
         known = np.zeros(1)
     fractions = 0 if known.dtype.kind in "biu" else int((known != np.floor(known)).sum())
     first = _first_bad(block, finite) if bad else None
-    return Tally(bad, first, fractions, min(0.0, float(known.min())), float(known.max()))
+    beyond = int(np.isfinite(data).sum() - finite.sum()) if bad else 0
+    return Tally(bad, first, fractions, min(0.0, float(known.min())), float(known.max()), beyond)
 
 
-def expression_fault(total: Tally, expression: str, place: str) -> Finding | None:
-    """The finding that values are not what `expression` says: counts, log1p or as-is."""
-    looks = total.looks_like
-    if expression == "counts" and (total.lowest < 0 or total.n_fraction):
-        present = f"{total.n_fraction} fractions" if total.n_fraction else "negative values"
-        return Finding(
-            "error",
-            f"Expected counts (whole numbers of at least 0) in `X`, found {present}, lowest "
-            f"{total.lowest:g}, highest {total.highest:g}.{place}",
-            f"They look like {looks}: choose `--expression {looks}`, or put the counts into X.",
-        )
-    if expression == "log1p" and looks != "log1p":
-        whole = ", all whole numbers" if total.n_fraction == 0 else ""
-        return Finding(
-            "error",
-            f"Expected log1p values in `X` (fractions from 0 to about 10), found values from "
-            f"{total.lowest:g} to {total.highest:g}{whole}.{place}",
-            f"They look like {looks}: choose `--expression {looks}`.",
-        )
-    return None
+def _is_finite(data: np.ndarray) -> np.ndarray:
+    """True where a value stays finite in float32, in which cells are trained."""
+    if data.dtype.itemsize <= np.dtype(np.float32).itemsize or data.dtype.kind != "f":
+        return np.isfinite(data)
+    return np.abs(data) <= _LARGEST
 
 
 def checked_blocks(
-    parts: Iterator[Block], cells: Any, names: Any, expression: str | None, place: str
+    parts: Iterator[Block],
+    cells: Any,
+    names: Any,
+    place: str,
+    *,
+    fault: Callable[[Tally, Evidence], Finding | None] | None = None,
 ) -> Iterator[Block]:
     """Pass blocks on as long as their values are finite and what `expression` says.
 
@@ -126,8 +122,8 @@ def checked_blocks(
         parts: Blocks of a matrix.
         cells: Names of all its rows.
         names: Names of the columns of the blocks.
-        expression: `"counts"`, `"log1p"`, `"as-is"`, or None where nothing was said.
         place: Where the matrix is, for the message.
+        fault: Called as `fault(tally, evidence)`, what is wrong with the kind of values, if anything is.
 
     Raises:
         DataError: At the first block with a wrong value; the count is that of all blocks left.
@@ -136,8 +132,8 @@ def checked_blocks(
         total = tally(block)
         if total.n_nonfinite:
             raise _nonfinite(total, parts, cells, names, place)
-        if expression and (fault := expression_fault(total, expression, place)):
-            raise fault.error()
+        if fault and fault(total, Evidence()) and (finding := fault(total, evidence(block.values))):
+            raise finding.error()
         yield block
 
 
@@ -146,7 +142,7 @@ def _nonfinite(total: Tally, rest: Iterator[Block], cells: Any, names: Any, plac
         total = total.plus(tally(block))
     row, column = total.first or (0, 0)
     return DataError(
-        f"Expected finite values, found {total.n_nonfinite} that are NaN or infinite, the first in cell "
+        f"Expected finite values, found {total.n_nonfinite} that are {total.fault}, the first in cell "
         f"{cells[row]!r}, feature {names[column]!r}.{place} Remove or impute these cells or features."
     )
 

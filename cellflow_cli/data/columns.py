@@ -1,15 +1,16 @@
 """Columns of obs as labels and doses, with errors that name column, cells and file.
 
 Labels are text whatever the column holds, so that `--holdout patient=7` finds the patient 7 of an
-integer, a float or a categorical column alike.
+integer, a float or a categorical column alike. `spelling` says which texts are one label.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
 
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.spelling import alike, canonical, column_option, text
 from cellflow_cli.data.validation.finding import Finding
 from cellflow_cli.errors import listed, nearest
 
@@ -41,16 +42,44 @@ def declared_columns(spec: DataSpec) -> list[tuple[str, str]]:
 
 def missing_column(obs: pd.DataFrame, column: str, option: str, hint: str = "") -> Finding | None:
     """The finding that `column` is not in obs, with the nearest name, a `hint` and all names."""
-    if column in obs.columns:
-        return None
+    if n_columns := list(obs.columns).count(column):
+        return _repeated(obs, column) if n_columns > 1 else None
+    if finding := unread_column(obs, column):
+        return finding
     known = listed(sorted(map(str, obs.columns)), limit=10) or "none"
     several = [part.strip() for part in column.split(",")]
     if len(several) > 1 and all(part in obs.columns for part in several):
         hint = f"Give several columns one by one: `{' '.join(f'{option} {part}' for part in several)}`. "
+    if near := near_columns(obs, column):
+        hint = f"Read it under that name with `{column_option(column, near[0])}`. "
     return Finding(
         "error",
         f'Expected `obs["{column}"]`, found the columns {known}.{where(obs)}',
         f"{nearest(column, obs.columns)} {hint}Choose the column with `{option}`.".strip(),
+    )
+
+
+def near_columns(obs: pd.DataFrame, column: str) -> list[str]:
+    """Columns whose names are that of `column` written in another way: blanks, case, Unicode."""
+    names = {canonical(name): str(name) for name in obs.columns}
+    wanted = canonical(column)
+    return [names[wanted]] if wanted in names else [names[other] for _, other in alike([wanted], names)]
+
+
+def _repeated(obs: pd.DataFrame, column: str) -> Finding:
+    what = f'Expected one column `obs["{column}"]`, found several of this name.{where(obs)}'
+    return Finding("error", what, "Rename or remove all but one in the file.")
+
+
+def unread_column(obs: pd.DataFrame, column: str) -> Finding | None:
+    """The finding that a column is in the file and cannot be read."""
+    why = obs.attrs.get("unread", {}).get(column)
+    if why is None or column in obs.columns:
+        return None
+    return Finding(
+        "error",
+        f'Expected to read `obs["{column}"]`, found a column that cannot be read ({why}).{where(obs)}',
+        "Choose another column, or write this one again in Python.",
     )
 
 
@@ -78,13 +107,13 @@ def missing_values(obs: pd.DataFrame, column: str, rows: np.ndarray | None = Non
 
 
 def labels(column: pd.Series) -> np.ndarray:
-    """Values as text, shape [n], dtype object; whole numbers without a decimal point ("7", not "7.0")."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        names = np.array([_label(value) for value in column.cat.categories], dtype=object)
-        return np.append(names, "")[column.cat.codes.to_numpy()]
-    codes, values = pd.factorize(column)
-    names = np.array([_label(value) for value in values], dtype=object)
-    return np.append(names, "")[codes]
+    """Canonical labels (`spelling.canonical`), shape [n], dtype object; empty where a value is missing."""
+    return _each(column, canonical)
+
+
+def texts(column: pd.Series) -> np.ndarray:
+    """Values as the file spells them, as text, shape [n], dtype object; "7" for the number 7.0."""
+    return _each(column, text)
 
 
 def dose_values(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -121,14 +150,20 @@ def distinct(values: Iterable[str]) -> list[str]:
     return sorted(different, key=int) if all(v.isdecimal() for v in different) else sorted(different)
 
 
-def _label(value: object) -> str:
-    if isinstance(value, float | np.floating) and np.isfinite(value) and float(value).is_integer():
-        return str(int(value))
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+def _each(column: pd.Series, function: Callable[[object], str]) -> np.ndarray:
+    """A function of each distinct value, shape [n], dtype object; empty text where a value is missing."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes, values = column.cat.codes.to_numpy(), column.cat.categories
+    else:
+        if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True).startswith("mixed"):
+            column = column.map(text, na_action="ignore")  # True is 1 to a hash, and a list has none
+        codes, values = pd.factorize(column)
+    names = np.array([function(value) for value in values], dtype=object)
+    return np.append(names, "")[codes]
 
 
 def _is_blank(values: pd.Series) -> np.ndarray:
     blank = values.isna().to_numpy(dtype=bool)
     if not pd.api.types.is_numeric_dtype(values.dtype):
-        blank |= (values.astype(str).str.strip() == "").to_numpy(dtype=bool)
+        blank |= labels(values) == ""
     return blank

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 NAMED_SLOTS = ("layers", "obsm")
 """Parts of an AnnData object that hold several matrices by name."""
+_OF = " of "
 _PLAIN = "values"  # the space of a matrix that is named alone
 
 
@@ -23,8 +24,18 @@ class Matrix(NamedTuple):
         name: Name within `layers` or `obsm`, otherwise empty.
     """
 
-    slot: Literal["X", "layers", "obsm"]
+    slot: Literal["X", "raw", "layers", "obsm"]
     name: str = ""
+
+    @property
+    def text(self) -> str:
+        """As `--features` names it: `X`, `raw`, `layers/NAME` or `obsm/NAME`."""
+        return f"{self.slot}/{self.name}" if self.name else self.slot
+
+    @property
+    def layer(self) -> str:
+        """As `--layer` names it: `X`, `raw` or the name of a layer."""
+        return self.text if self.name in ("X", "raw") or self.slot != "layers" else self.name
 
 
 class FeatureSource(NamedTuple):
@@ -47,24 +58,69 @@ class FeatureSource(NamedTuple):
 
 
 def named_matrix(text: str) -> Matrix | None:
-    """The matrix that `X`, `layers/NAME` or `obsm/NAME` names; None for any other text."""
-    if text == "X":
-        return Matrix("X")
+    """The matrix that `X`, `raw`, `layers/NAME` or `obsm/NAME` names; None for any other text."""
+    if text in ("X", "raw"):
+        return Matrix("X" if text == "X" else "raw")
     if match := re.fullmatch(r"(layers|obsm)/(.+)", text):
         return Matrix("layers" if match[1] == "layers" else "obsm", match[2])
     return None
 
 
+def in_layer(features: str, layer: str | None) -> str:
+    """The same features read from another matrix, such as `pca:30 of layers/counts`.
+
+    Args:
+        features: As `parse_features` takes them.
+        layer: `X`, `raw` for `adata.raw`, or the name of a layer, where `layers/raw` is a layer called raw;
+            None changes nothing.
+
+    Raises:
+        ConfigError: If the features are an entry of obsm.
+    """
+    if layer is None:
+        return features
+    source = parse_features(features)
+    matrix = named_matrix(layer) or Matrix("layers", layer)
+    if source.matrix.slot == "obsm" or matrix.slot == "obsm":
+        raise ConfigError(
+            f"Expected `--layer` with features of genes or markers, found features {features!r} and layer "
+            f"{layer!r}: an entry of obsm is no layer. Leave one of them out."
+        )
+    if named_matrix(features):
+        return matrix.text
+    space = features.partition(_OF)[0]
+    return space if matrix.slot == "X" else f"{space}{_OF}{matrix.text}"
+
+
+def with_layer(features: str, layer: str | None) -> str:
+    """The features that `--features` and `--layer` name together.
+
+    Raises:
+        ConfigError: If they name two matrices.
+    """
+    if layer == "":
+        raise ConfigError("Expected the name of a layer, X or raw, found ''. Choose it with `--layer`.")
+    named = in_layer(features, layer)
+    at = parse_features(features).matrix
+    if at.slot != "X" and parse_features(named).matrix != at:
+        raise ConfigError(
+            f"Expected one matrix, found {at.text!r} in `--features` and {layer!r} in `--layer`. Leave one "
+            "of them out."
+        )
+    return named
+
+
 @functools.cache
 def parse_features(text: str) -> FeatureSource:
-    """Read `X`, `layers/NAME`, `obsm/NAME`, or `NAME:VALUE` for the space NAME of X, such as `pca:30`.
+    """Read a matrix, or `NAME:VALUE` for the space NAME, such as `pca:30`, with ` of MATRIX` for one but X.
 
     Raises:
         ConfigError: If `text` is none of these, or the space does not take this VALUE.
     """
     spaces = Catalog("features")
     matrix = named_matrix(text)
-    name, _, value = (_PLAIN, "", "") if matrix else text.partition(":")
+    space, _, of = text.partition(_OF)
+    name, _, value = (_PLAIN, "", "") if matrix else space.partition(":")
     if not matrix and (not value or name not in spaces.names()):
         raise ConfigError(_expected_features(text, nearest(name, spaces.names())))
     entry: SpaceEntry = spaces.load(name)
@@ -72,13 +128,15 @@ def parse_features(text: str) -> FeatureSource:
         config = entry.parse(value)
     except ValueError as error:
         raise ConfigError(_expected_features(text, f" Expected {error}.")) from error
-    return FeatureSource(matrix or Matrix("X"), entry, config)
+    if _OF in text and not matrix and ((inner := named_matrix(of)) is None or inner.slot == "obsm"):
+        raise ConfigError(_expected_features(text, " Choose the layer with `--layer`."))
+    return FeatureSource(matrix or named_matrix(of) or Matrix("X"), entry, config)
 
 
 def _expected_features(text: str, hint: str) -> str:
     spaces = Catalog("features")
     usages = [usage for name in spaces.names() if (usage := spaces.load(name).usage)]
-    *others, last = ["X", "layers/NAME", "obsm/NAME", *usages]
+    *others, last = ["X", "raw", "layers/NAME", "obsm/NAME", *usages]
     return (
         f"Expected `features` to be {', '.join(others)} or {last}, found {text!r}.{hint} Choose them with "
         "`--features`, for example `--features pca:50`."

@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from cellflow_cli.data.blocks import Block, blocks, checked_blocks, normalised
+from cellflow_cli.data.choice import Choice, nameless
 from cellflow_cli.data.columns import where
-from cellflow_cli.data.read import unique_feature_names, values
-from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.matrices import fault_of
+from cellflow_cli.data.read import feature_table, has_named_columns, unique_feature_names, values
+from cellflow_cli.data.schema import COUNTS, DataSpec
 from cellflow_cli.data.transform import TARGET_TOTAL, FeatureTransform
 from cellflow_cli.errors import DataError
 from cellflow_cli.features import TrainingCells
@@ -37,7 +39,7 @@ def fit_features(
     """
     cells = training_cells(adata, spec, rows)
     space = spec.source.config.fit(cells, seed)
-    is_counts = spec.expression == "counts"
+    is_counts = spec.expression in COUNTS
     return FeatureTransform(
         features=spec.features,
         expression_kind=spec.expression,
@@ -56,18 +58,34 @@ def training_cells(adata: anndata.AnnData, spec: DataSpec, rows: Int[np.ndarray,
     if len(rows) == 0:
         raise ValueError("features are fitted on at least one row")
     rows = np.sort(np.asarray(rows))
-    names = unique_feature_names(adata, spec.features)
+    names, columns = chosen_features(adata, spec)
     _check_width(spec, names, where(adata.obs))
     kind = spec.expression if spec.source.entry.needs_expression else None
 
     def expression() -> Iterator[Any]:
-        raw = blocks(values(adata, spec.features), rows)
-        for block in checked_blocks(raw, adata.obs_names, names, kind, where(adata.obs)):
-            yield normalised(block.values, TARGET_TOTAL) if kind == "counts" else block.values
+        raw = blocks(values(adata, spec.features), rows, columns)
+        fault = fault_of(adata, spec.features, kind)
+        for block in checked_blocks(raw, adata.obs_names, names, where(adata.obs), fault=fault):
+            yield normalised(block.values, TARGET_TOTAL) if kind in COUNTS else block.values
 
     return TrainingCells(
-        genes=tuple(names), n_cells=len(rows), is_log1p=kind in ("counts", "log1p"), blocks=expression
+        genes=tuple(names), n_cells=len(rows), is_log1p=kind in (*COUNTS, "log1p"), blocks=expression
     )
+
+
+def chosen_features(adata: anndata.AnnData, spec: DataSpec) -> tuple[list[str], Int[np.ndarray, " g"] | None]:
+    """Names of the features that `spec` chooses, and their columns in the matrix; None for all.
+
+    Raises:
+        DataError: If a name repeats, or the choice names what is not there.
+    """
+    names = unique_feature_names(adata, spec.features)
+    place = where(adata.obs)
+    var = feature_table(adata, spec.features)
+    if var is None and spec.choice != Choice() and not has_named_columns(adata, spec.features):
+        raise nameless(spec.features, place)
+    columns = spec.choice.positions(names, var, place)
+    return (names, None) if columns is None else ([names[i] for i in columns], columns)
 
 
 def _check_width(spec: DataSpec, names: list[str], place: str) -> None:
@@ -75,14 +93,15 @@ def _check_width(spec: DataSpec, names: list[str], place: str) -> None:
     if limit is not None and len(names) > limit:
         raise DataError(
             f"Expected at most {limit} features in {spec.features!r}, found {len(names)}.{place} Reduce them "
-            "with `--features pca:50` and say with `--expression` what X holds."
+            "with `--features pca:50` and say with `--expression` what it holds."
         )
 
 
 def _shares(adata: anndata.AnnData, spec: DataSpec, rows: Int[np.ndarray, " n"]) -> Float64[np.ndarray, " g"]:
     """Mean share that each gene has of the counts of a cell; cells without counts have none."""
-    total = np.zeros(adata.n_vars)
-    for block in blocks(values(adata, spec.features), rows):
+    names, columns = chosen_features(adata, spec)
+    total = np.zeros(len(names))
+    for block in blocks(values(adata, spec.features), rows, columns):
         total += _block_shares(block)
     return total / len(rows)
 

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from cellflow_cli.data.blocks import is_sparse
 from cellflow_cli.data.feature_source import NAMED_SLOTS
+from cellflow_cli.data.names import name_difference
 from cellflow_cli.errors import DataError, listed
 
 
@@ -22,10 +23,11 @@ def joined(parts: Sequence[anndata.AnnData]) -> anndata.AnnData:
     """
     names = common_features([list(part.var_names) for part in parts])
     if not names and any(part.n_vars for part in parts):
+        fix = name_difference(parts[0].var_names, parts[1].var_names, parts[1].var, first="the first file")
         raise DataError(
             f"Expected features that all files share, found none: {listed(parts[0].var_names, 3)} in "
             f"`{parts[0].obs.attrs['files'][0]}`, {listed(parts[1].var_names, 3)} in "
-            f"`{parts[1].obs.attrs['files'][0]}`. Use the same feature names in all files."
+            f"`{parts[1].obs.attrs['files'][0]}`. {fix}"
         )
     aligned = [part[:, names] if list(part.var_names) != names else part for part in parts]
     matrices = {
@@ -35,12 +37,24 @@ def joined(parts: Sequence[anndata.AnnData]) -> anndata.AnnData:
         for slot in NAMED_SLOTS
     }
     x = [part.X for part in aligned]
+    raw = None if any(part.raw is None for part in parts) else _joined_raw([part.raw for part in parts])
     return anndata.AnnData(
         X=None if any(matrix is None for matrix in x) else _stacked(x),
         obs=joined_obs([part.obs for part in parts]),
         var=parts[0].var.loc[names],
+        raw=raw,
         **matrices,
     )
+
+
+def _joined_raw(parts: Sequence[Any]) -> dict[str, Any] | None:
+    """What `raw` of the objects holds on the genes that all have; None if they share none."""
+    names = common_features([list(part.var_names) for part in parts])
+    if not names:
+        return None
+    columns = [part.var_names.get_indexer(pd.Index(names)) for part in parts]
+    matrices = [part.X[:, at] for part, at in zip(parts, columns, strict=True)]
+    return {"X": _stacked(matrices), "var": parts[0].var.loc[names]}
 
 
 def joined_obs(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -57,7 +71,12 @@ def joined_obs(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
         part.index = pd.Index([f"{stem}-{name}" for name in table.index]) if collide else table.index
         parts.append(part)
     obs = pd.concat(parts, join="outer")
-    obs.attrs["files"] = [name for table in tables for name in table.attrs["files"]]
+    for key in ("files", "paths"):
+        obs.attrs[key] = [name for table in tables for name in table.attrs.get(key, ())]
+    obs.attrs["unread"] = {
+        column: why for table in tables for column, why in table.attrs.get("unread", {}).items()
+    }
+    obs.attrs["reading"] = [finding for table in tables for finding in table.attrs.get("reading", ())]
     return obs
 
 

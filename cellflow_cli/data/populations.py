@@ -6,7 +6,7 @@ them; here the first is raised.
 
 import pandas as pd
 
-from cellflow_cli.data.columns import missing_column, where
+from cellflow_cli.data.columns import is_control, missing_column, near_columns, where
 from cellflow_cli.data.population_rows import (
     POOLED,
     PopulationRows,
@@ -16,8 +16,10 @@ from cellflow_cli.data.population_rows import (
     matched_keys,
 )
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.spelling import column_option
 from cellflow_cli.data.validation.columns import column_findings, key_findings
 from cellflow_cli.data.validation.finding import raise_first
+from cellflow_cli.data.validation.labels import alike_findings, twin_findings
 from cellflow_cli.data.validation.populations import (
     controls_shared_across_groups,
     no_treated_populations,
@@ -67,10 +69,13 @@ def control_table(
 
     Raises:
         DataError: If a column is missing that neither argument stands in for, the control label does
-            not occur, or a population is too small (unless `spec.drop_small`).
+            not occur, labels look alike, or a population is too small (unless `spec.drop_small`).
     """
     filled = _filled(obs, spec, assume_control, sample_name)
-    raise_first(key_findings(filled, spec, [spec.treatment_key, *spec.match, spec.group], "--rename"))
+    keys = [spec.treatment_key, *spec.match, spec.group]
+    raise_first(key_findings(filled, spec, keys, "--rename"))
+    raise_first(alike_findings(filled, spec.treatment_key, spec.control, "the model"))
+    raise_first(twin_findings(filled[is_control(filled, spec)], keys[1:]))
     table = PopulationTable(control_rows(filled, spec), (), matched_keys(spec))
     raise_first(controls_shared_across_groups(table, spec))
     if not spec.drop_small:
@@ -101,7 +106,7 @@ def _filled(obs: pd.DataFrame, spec: DataSpec, assume_control: bool, sample_name
         if not assume_control:
             finding = missing_column(obs, spec.treatment_key, "--rename")
             raise DataError(
-                f"{finding.what if finding else ''} Map it with `--rename {spec.treatment_key}=COLUMN`, or "
+                f"{finding.what if finding else ''} Map it with `{_mapping(obs, spec.treatment_key)}`, or "
                 "pass `--assume-control` if all cells are untreated."
             )
         added[spec.treatment_key] = spec.control[0]
@@ -110,8 +115,12 @@ def _filled(obs: pd.DataFrame, spec: DataSpec, assume_control: bool, sample_name
             if sample_name is None:
                 finding = missing_column(obs, key, "--rename")
                 raise DataError(
-                    f"{finding.what if finding else ''} Map it with `--rename {key}=COLUMN`, or name the "
+                    f"{finding.what if finding else ''} Map it with `{_mapping(obs, key)}`, or name the "
                     "sample with `--sample-name`."
                 )
             added[key] = sample_name
     return obs.assign(**added) if added else obs
+
+
+def _mapping(obs: pd.DataFrame, key: str) -> str:
+    return column_option(key, next(iter(near_columns(obs, key)), "COLUMN"))

@@ -1,22 +1,24 @@
 """AnnData files into memory: `.h5ad` and `.zarr`, one or several joined on their common features.
 
-Only what later rooms use is read: obs, var, X, layers, obsm, and of a single file varm and uns.
-Nothing is densified here.
+With `features`, only what is used is read: obs, var and the matrix. Without, all that can be read; what
+cannot, and nobody needs, is left out with a note. Nothing is densified here.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anndata
 import pandas as pd
 
-from cellflow_cli.data.blocks import is_sparse
-from cellflow_cli.data.columns import where
-from cellflow_cli.data.feature_source import NAMED_SLOTS, Matrix, parse_features
+from cellflow_cli.data.columns import unread_column, where
+from cellflow_cli.data.elements import readable, wanted_matrices, wanted_raw
+from cellflow_cli.data.expression import likeness
+from cellflow_cli.data.feature_source import Matrix, parse_features
 from cellflow_cli.data.joining import joined, joined_obs
-from cellflow_cli.data.opening import check_exists, checked_paths, frame, load, opened
+from cellflow_cli.data.matrices import kinds_of
+from cellflow_cli.data.normal_form import normal_form
+from cellflow_cli.data.opening import checked_paths, frame, opened
 from cellflow_cli.data.validation.finding import Finding
 from cellflow_cli.errors import DataError, listed, nearest
 
@@ -60,42 +62,36 @@ def read_obs(paths: Sequence[Path | str]) -> pd.DataFrame:
 
 
 def values(adata: anndata.AnnData, features: str) -> Any:
-    """The matrix that `features` reads: X (also for pca:K), a layer, or an obsm entry; not copied.
+    """The matrix that `features` reads: X (also for pca:K), a layer, or an obsm entry, in normal form.
+
+    It is copied only where it is not in normal form yet; the object stays as it is.
+
 
     Raises:
         DataError: If the object has no such matrix, or it is not numeric and two-dimensional.
     """
     matrix = _stored(adata, parse_features(features).matrix)
-    if isinstance(matrix, pd.DataFrame):
-        matrix = matrix.to_numpy()
     if hasattr(matrix, "to_memory"):  # sparse X of an object opened with backed="r"
         matrix = matrix.to_memory()
-    if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
-        raise DataError(
-            f"Expected features {features!r} to be a matrix of numbers, found {matrix.ndim} dimension(s) of "
-            f"{matrix.dtype}.{where(adata.obs)} Choose another with `--features`."
-        )
-    return matrix
+    return normal_form(matrix, features, where(adata.obs))
 
 
 def _stored(adata: anndata.AnnData, source: Matrix) -> Any:
-    if source.slot == "X":
-        if adata.X is None:
-            others = [f"{slot}/{name}" for slot in NAMED_SLOTS for name in getattr(adata, slot)]
-            raise DataError(
-                f"Expected `X`, found none.{where(adata.obs)} Choose another matrix with `--features`; "
-                f"there is {listed(others) or 'none'}."
-            )
-        return adata.X
-    known = list(getattr(adata, source.slot))
-    if source.name not in known:
-        raise missing_matrix(source, known, where(adata.obs)).error()
+    if source.slot in ("X", "raw"):
+        held = adata.X if source.slot == "X" else None if adata.raw is None else adata.raw.X
+        if held is None:
+            raise missing_matrix(source, kinds_of(adata), list(adata.obsm), adata.obs).error()
+        return held
+    if source.name not in getattr(adata, source.slot):
+        raise missing_matrix(source, kinds_of(adata), list(adata.obsm), adata.obs).error()
     return getattr(adata, source.slot)[source.name]
 
 
 def feature_names(adata: anndata.AnnData, features: str) -> list[str]:
     """Names of the columns of `values(adata, features)`: var names, or `NAME_1`, `NAME_2` for obsm."""
     source = parse_features(features).matrix
+    if source.slot == "raw" and adata.raw is not None:
+        return [str(name) for name in adata.raw.var_names]
     if source.slot != "obsm":
         return [str(name) for name in adata.var_names]
     matrix = adata.obsm[source.name] if source.name in adata.obsm else values(adata, features)
@@ -130,6 +126,8 @@ def rename_columns(data: _Data, names: Mapping[str, str]) -> _Data:
     """
     obs = data if isinstance(data, pd.DataFrame) else data.obs
     for new, old in names.items():
+        if finding := unread_column(obs, old):
+            raise finding.error()
         if old not in obs.columns:
             raise DataError(
                 f"Expected `obs[{old!r}]` to rename it to {new!r}, found the columns "
@@ -145,18 +143,42 @@ def rename_columns(data: _Data, names: Mapping[str, str]) -> _Data:
     return renamed if isinstance(data, pd.DataFrame) else _with_obs(data, renamed)
 
 
-def file_hashes(paths: Sequence[Path | str]) -> dict[str, str]:
-    """SHA-256 of each file's content; of a zarr folder, of the names and contents of its sorted files."""
-    return {Path(path).name: _sha256(Path(path)) for path in paths}
+def missing_matrix(
+    source: Matrix, kinds: Mapping[Matrix, str], obsm: Sequence[str], obs: pd.DataFrame
+) -> Finding:
+    """The finding that a matrix is not there, with those that are.
+
+    Args:
+        source: The matrix that is wanted.
+        kinds: What X, the layers and raw hold, as `kinds_of` says.
+        obsm: Names of obsm.
+        obs: Says where it is, and which option names a layer here.
+    """
+    if source.slot == "obsm":
+        fix = f"{nearest(source.name, obsm)} Choose it with `--features`.".strip()
+        what = f"Expected `obsm[{source.name!r}]`, found {listed(sorted(obsm)) or 'none'}.{where(obs)}"
+        return Finding("error", what, fix)
+    wanted = f"layers[{source.name!r}]" if source.slot == "layers" else source.text
+    held = ", ".join(f"`{matrix.text}` ({likeness(kind)})" for matrix, kind in kinds.items())
+    what = f"Expected `{wanted}`, found {held or 'no matrix of genes'}.{where(obs)}"
+    hint = nearest(source.name, [matrix.name for matrix in kinds]) if source.name else ""
+    option = obs.attrs.get("layer_option", "--layer")
+    name = next(iter(kinds)).layer if len(kinds) == 1 else "NAME"
+    return Finding("error", what, f"{hint} Say where the values are with `{option} {name}`.".strip())
 
 
-def missing_matrix(source: Matrix, known: Sequence[str], place: str) -> Finding:
-    """The finding that `layers` or `obsm` has no entry of this name."""
-    return Finding(
-        "error",
-        f"Expected `{source.slot}[{source.name!r}]`, found {listed(sorted(known)) or 'none'}.{place}",
-        f"{nearest(source.name, known)} Choose it with `--features`.".strip(),
-    )
+def feature_table(adata: anndata.AnnData, features: str) -> pd.DataFrame | None:
+    """One row for each feature of `values(adata, features)`; None for an entry of obsm."""
+    slot = parse_features(features).matrix.slot
+    if slot == "obsm":
+        return None
+    return adata.raw.var if slot == "raw" and adata.raw is not None else adata.var
+
+
+def has_named_columns(adata: anndata.AnnData, features: str) -> bool:
+    """Whether the features have names of their own: all but an array in obsm."""
+    source = parse_features(features).matrix
+    return source.slot != "obsm" or isinstance(adata.obsm.get(source.name), pd.DataFrame)
 
 
 def _read_one(path: Path, features: str | None) -> anndata.AnnData:
@@ -164,31 +186,16 @@ def _read_one(path: Path, features: str | None) -> anndata.AnnData:
         obs, var = frame(group, "obs", path), frame(group, "var", path)
         _raise_duplicates([obs], "obs")
         _raise_duplicates([var], "var")
-        wanted = _wanted(features)
-        matrices = {
-            slot: {name: _matrix(group[slot][name]) for name in group.get(slot, ()) if wanted(slot, name)}
-            for slot in NAMED_SLOTS
-        }
+        matrices = wanted_matrices(group, features, obs, var)
         return anndata.AnnData(
-            X=_matrix(group["X"]) if "X" in group and wanted("X", "") else None,
+            X=matrices.pop("X", {}).get(""),
             obs=obs,
             var=var,
-            varm={name: load(group["varm"][name]) for name in group.get("varm", ())},
-            uns=load(group["uns"]) if "uns" in group else None,
+            varm=readable(group, "varm", obs) if features is None else {},
+            uns=readable(group, "uns", obs) if features is None else {},
+            raw=wanted_raw(group, features, obs, path),
             **matrices,
         )
-
-
-def _wanted(features: str | None) -> Callable[[str, str], bool]:
-    if features is None:
-        return lambda slot, name: True
-    source = parse_features(features).matrix
-    return lambda slot, name: (slot, name) == source
-
-
-def _matrix(element: Any) -> Any:
-    matrix: Any = load(element)
-    return matrix.tocsr() if is_sparse(matrix) else matrix
 
 
 def _raise_duplicates(tables: Sequence[pd.DataFrame], axis: str) -> None:
@@ -215,17 +222,5 @@ def _with_obs(adata: anndata.AnnData, obs: pd.DataFrame) -> anndata.AnnData:
     return anndata.AnnData(
         X=adata.X, obs=obs, var=adata.var, uns=dict(adata.uns), layers=dict(adata.layers),
         obsm=dict(adata.obsm), varm=dict(adata.varm),
+        raw=None if adata.raw is None else {"X": adata.raw.X, "var": adata.raw.var},
     )  # fmt: skip
-
-
-def _sha256(path: Path) -> str:
-    check_exists(path)
-    digest = hashlib.sha256()
-    files: Iterable[Path] = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
-        if path.is_dir():
-            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-        with file.open("rb") as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -5,50 +5,29 @@ the question whether a column exists to the modules that read.
 """
 
 import functools
-import math
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
-from cellflow_cli.data.feature_source import FeatureSource, parse_features
+from cellflow_cli.data.choice import Choice, names_in, parse_key
+from cellflow_cli.data.feature_source import FeatureSource, parse_features, with_layer
+from cellflow_cli.data.holdout_text import parse_holdout
+from cellflow_cli.data.spelling import canonical
 from cellflow_cli.errors import ConfigError, listed, nearest
 
-EXPRESSIONS = ("as-is", "counts", "log1p")
-_TUPLES = ("control", "sample_key", "match_key", "covariate_key", "holdout")
-
-
-class Holdout(NamedTuple):
-    """One `--holdout`: the values of a column, or a fraction of the groups.
-
-    Attributes:
-        column: Column of obs, or an empty string for a fraction.
-        values: Text after the equals sign, split at commas.
-        fraction: Share of the groups, or 0 for a column.
-    """
-
-    column: str = ""
-    values: tuple[str, ...] = ()
-    fraction: float = 0.0
-
-
-def parse_holdout(text: str) -> Holdout:
-    """Read `patient=P7,P9` or a fraction of the groups such as `0.2`.
-
-    Raises:
-        ConfigError: If `text` is neither, or the fraction is not between 0 and 1.
-    """
-    column, equals, values = text.partition("=")
-    if equals and column.strip() and values.strip():
-        return Holdout(column=column.strip(), values=tuple(v.strip() for v in values.split(",") if v.strip()))
-    try:
-        fraction = float(text)
-    except ValueError:
-        fraction = math.nan
-    if not 0 < fraction < 1:
-        raise ConfigError(
-            f"Expected `holdout` to be COLUMN=VALUE,VALUE or a fraction of the groups between 0 and 1, "
-            f"found {text!r}. Write for example `--holdout patient=P7,P9` or `--holdout 0.2`."
-        )
-    return Holdout(fraction=fraction)
+COUNTS = ("counts", "fractional-counts")
+"""Kinds of expression that are normalised and logged here."""
+EXPRESSIONS = ("as-is", "counts", "fractional-counts", "log1p")
+_TUPLES = (
+    "control", "sample_key", "match_key", "covariate_key", "holdout", "rename", "only_features",
+    "drop_features",
+)  # fmt: skip
+SAMPLE = "sample"
+"""Column that `--sample-name` adds where no sample key says another."""
+RENAME = {
+    "help": "Read column OLD of obs as NEW, or the label OLD of a column as NEW; repeatable.",
+    "metavar": "NEW=OLD|COLUMN:NEW=OLD",
+}
+"""Help of `--rename`, for every command that has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +96,36 @@ class DataSpec:
             "metavar": "X|layers/NAME|obsm/NAME|pca:K",
         },
     )
+    layer: str | None = field(
+        default=None,
+        metadata={
+            "help": "Layer that holds the values, or raw for adata.raw; default: X.",
+            "metavar": "NAME",
+        },
+    )
     expression: str | None = field(
         default=None,
         metadata={
-            "help": "Values in X: counts, log1p or as-is; required with pca:K.",
-            "metavar": "counts|log1p|as-is",
+            "help": "Values of the matrix: counts, fractional-counts, log1p or as-is; required with pca:K.",
+            "metavar": "counts|fractional-counts|log1p|as-is",
+        },
+    )
+    feature_key: str | None = field(
+        default=None,
+        metadata={
+            "help": "Use the features that a column of var marks: true, or one of the values.",
+            "metavar": "COLUMN[=VALUE,..]",
+        },
+    )
+    only_features: tuple[str, ...] = field(
+        default=(),
+        metadata={"help": "Use these features; @FILE has one per line; repeatable.", "metavar": "NAME,.."},
+    )
+    drop_features: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "Leave these out; @FILE has one name per line; repeatable.",
+            "metavar": "NAME,..",
         },
     )
     holdout: tuple[str, ...] = field(
@@ -143,10 +147,33 @@ class DataSpec:
         default=False, metadata={"help": "Exclude treated populations without controls."}
     )
 
+    rename: tuple[str, ...] = field(default=(), metadata=RENAME)
+    sample_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "Name of the one sample that all cells are of, where the data have no sample column.",
+            "metavar": "NAME",
+        },
+    )
+
     def __post_init__(self) -> None:
+        if self.sample_name is not None and not self.sample_key:
+            object.__setattr__(self, "sample_key", (SAMPLE,))
         for name in _TUPLES:
             value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+            object.__setattr__(
+                self,
+                name,
+                tuple(value)
+                if isinstance(value, Iterable) and not isinstance(value, str | bytes)
+                else (value,),
+            )
+        object.__setattr__(self, "control", tuple(canonical(value) for value in self.control))
+        object.__setattr__(self, "features", with_layer(self.features, self.layer))
+        for name in ("only_features", "drop_features"):
+            object.__setattr__(self, name, names_in(getattr(self, name)))
+        if self.feature_key is not None:
+            parse_key(self.feature_key)
         self._check_required()
         self._check_columns()
         self._check_features()
@@ -155,6 +182,10 @@ class DataSpec:
             raise ConfigError(
                 f"Expected `min_cells` to be at least 1, found {self.min_cells!r} (`--min-cells`)."
             )
+
+    def of_named_data(self) -> "DataSpec":
+        """The same for data whose columns and labels were renamed before."""
+        return replace(self, rename=(), sample_name=None)
 
     @property
     def group(self) -> str:
@@ -170,6 +201,11 @@ class DataSpec:
     def source(self) -> FeatureSource:
         """`features`, resolved to a matrix and a feature space."""
         return parse_features(self.features)
+
+    @property
+    def choice(self) -> Choice:
+        """Which of the features are used."""
+        return Choice(self.feature_key, self.only_features, self.drop_features)
 
     def _check_required(self) -> None:
         for name, flag in (
@@ -209,12 +245,13 @@ class DataSpec:
             )
         if source.entry.needs_expression and self.expression is None:
             raise ConfigError(
-                f"Expected `expression` to be given with features {self.features!r}, found none. Say what X "
-                "holds: `--expression counts`, `--expression log1p` or `--expression as-is`."
+                f"Expected `expression` to be given with features {self.features!r}, found none. Say what "
+                f"{source.matrix.text} holds: `--expression counts`, `--expression log1p` or `--expression "
+                "as-is`."
             )
-        if not source.entry.needs_expression and self.expression == "counts":
+        if not source.entry.needs_expression and self.expression in COUNTS:
             raise ConfigError(
-                f"Expected features such as pca:K with expression 'counts', found features "
+                f"Expected features such as pca:K with expression {self.expression!r}, found features "
                 f"{self.features!r}, which are taken as they are. Add for example `--features pca:50`, or "
                 "leave `--expression` out."
             )

@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 
 from cellflow_cli.data.columns import distinct, labels, missing_column, where
+from cellflow_cli.data.holdout import is_named, resolved
+from cellflow_cli.data.holdout_text import Holdout, parse_holdout
 from cellflow_cli.data.population_rows import PopulationTable
-from cellflow_cli.data.schema import DataSpec, Holdout, parse_holdout
+from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.spelling import chosen
 from cellflow_cli.data.validation.columns import inconstant
 from cellflow_cli.data.validation.finding import Finding, raise_first
 from cellflow_cli.errors import ConfigError, DataError, listed, nearest
@@ -70,6 +73,29 @@ def validation_groups(train_groups: Sequence[str], seed: int, fraction: float = 
     return _drawn(groups, n_validation, seed, "validation") if n_validation else ()
 
 
+def training_split(obs: pd.DataFrame, spec: DataSpec, table: PopulationTable, seed: int) -> Split:
+    """The split of a training run: groups of controls alone left for prediction, validation groups drawn.
+
+    Raises:
+        DataError, ConfigError: As `split_groups`; or if validation leaves no treated population to train on.
+    """
+    split = split_groups(obs, spec, table, seed)
+    treated = {population.group for population in table.treated}
+    if spec.split_key is None:  # groups of controls alone teach nothing
+        rest = [group for group in split.train if group not in treated]
+        train = tuple(group for group in split.train if group in treated)
+        split = Split(train=train, val=split.val, test=tuple(distinct([*split.test, *rest])))
+    if not split.val:
+        val = validation_groups(split.train, seed)
+        split = Split(train=_less(split.train, set(val)), val=val, test=split.test)
+    if not treated & set(split.train):
+        raise DataError(
+            f"Expected treated populations in the training groups, found none in {listed(split.train)}. "
+            "Hold out fewer groups with `--holdout`."
+        )
+    return split
+
+
 def split_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
     """Faults of the columns that divide the groups: absent, unknown values, groups in several splits."""
     if spec.split_key:
@@ -107,7 +133,7 @@ def _held_out(obs: pd.DataFrame, spec: DataSpec, table: PopulationTable, seed: i
     held_out: set[str] = set()
     for part in map(parse_holdout, spec.holdout):
         if part.column:
-            held_out |= set(labels(obs[spec.group])[_is_named(obs, part)])
+            held_out |= set(labels(obs[spec.group])[is_named(obs, part)])
         else:
             held_out |= set(_fraction(table.groups, part.fraction, seed))
     return held_out & set(table.groups)
@@ -124,22 +150,22 @@ def _fraction(groups: Sequence[str], fraction: float, seed: int) -> tuple[str, .
 
 
 def _holdout_findings(obs: pd.DataFrame, spec: DataSpec, part: Holdout) -> list[Finding]:
+    part = resolved(obs, part)
     if finding := missing_column(obs, part.column, "--holdout"):
         return [finding]
     known = distinct(labels(obs[part.column]))
-    if unknown := [value for value in part.values if value not in known]:
+    _, unknown = chosen(part.values, known)
+    if unknown:
         what = f'Expected {listed(unknown)} in `obs["{part.column}"]`, found {listed(known)}.{where(obs)}'
         return [Finding("error", what, f"{nearest(unknown[0], known)} Choose with `--holdout`.".strip())]
-    chosen = obs[[spec.group]].assign(**{part.column: np.where(_is_named(obs, part), "held out", "training")})
+    chosen_rows = obs[[spec.group]].assign(
+        **{part.column: np.where(is_named(obs, part), "held out", "training")}
+    )
     if part.column == spec.group:
         return []
-    chosen.attrs = obs.attrs
+    chosen_rows.attrs = obs.attrs
     fix = f"{_LEAK} Hold out whole groups: `--holdout {spec.group}=...`."
-    return inconstant(chosen, part.column, [spec.group], fix)
-
-
-def _is_named(obs: pd.DataFrame, part: Holdout) -> np.ndarray:
-    return pd.Series(labels(obs[part.column])).isin(part.values).to_numpy()
+    return inconstant(chosen_rows, part.column, [spec.group], fix)
 
 
 def _drawn(groups: Sequence[str], n: int, seed: int, purpose: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.data.validation.finding import raise_first
 from cellflow_cli.errors import DataError, listed, nearest
+from cellflow_cli.plain import Plain
 from cellflow_cli.types import Population, PopulationPair
 
 
@@ -46,10 +47,15 @@ class Vocabulary:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Vocabulary":
-        """The reverse of `to_json`."""
-        covariates = {key: tuple(values) for key, values in value["covariates"].items()}
-        return cls(cell_types=tuple(value["cell_types"]), covariates=covariates)
+    def from_json(cls, value: Mapping[str, Any] | Plain) -> "Vocabulary":
+        """The reverse of `to_json`.
+
+        Raises:
+            PlainError: If a value is not what it has to be.
+        """
+        plain = Plain.of(value, "vocabulary").exactly(("cell_types", "covariates"))
+        covariates = {key: values.texts(distinct=True) for key, values in plain["covariates"].items()}
+        return cls(cell_types=plain["cell_types"].texts(distinct=True), covariates=covariates)
 
 
 def vocabulary(obs: pd.DataFrame, spec: DataSpec, rows: Int[np.ndarray, " n"]) -> Vocabulary:

@@ -19,9 +19,13 @@ from jaxtyping import Float, Float32, Float64, Int
 from cellflow_cli.data.blocks import ROWS_PER_BLOCK, blocks, checked_blocks, dense, normalised
 from cellflow_cli.data.columns import where
 from cellflow_cli.data.feature_source import parse_features
-from cellflow_cli.data.read import unique_feature_names, values
-from cellflow_cli.errors import BundleError, ConfigError, listed
+from cellflow_cli.data.matrices import fault_of
+from cellflow_cli.data.names import name_difference
+from cellflow_cli.data.read import feature_table, unique_feature_names, values
+from cellflow_cli.data.schema import COUNTS, EXPRESSIONS
+from cellflow_cli.errors import BundleError, listed
 from cellflow_cli.features import Decoded, FeatureSpace, check_shapes, from_parts, to_parts
+from cellflow_cli.plain import Plain, PlainError, array
 
 TARGET_TOTAL = 1e4
 """Counts per cell after normalisation."""
@@ -47,7 +51,7 @@ class FeatureTransform:
 
     Attributes:
         features: The setting it was fitted with, such as `"pca:30"`.
-        expression_kind: `"counts"`, `"log1p"`, `"as-is"`, or None where nothing was said.
+        expression_kind: One of `EXPRESSIONS`, or None where nothing was said.
         input_genes: Features that a file must have: with counts all training genes, else `genes`.
         shares: Mean share of a cell's total that each input gene holds; empty unless counts.
         space: From expression to the features of the flow, and back.
@@ -60,7 +64,7 @@ class FeatureTransform:
     space: FeatureSpace
 
     def __post_init__(self) -> None:
-        n_shares = len(self.input_genes) if self.expression_kind == "counts" else 0
+        n_shares = len(self.input_genes) if self.expression_kind in COUNTS else 0
         check_shapes(shares=(self.shares, (n_shares,)))
 
     @property
@@ -111,7 +115,7 @@ class FeatureTransform:
     @property
     def unit(self) -> str:
         """Unit of the expression, for labels."""
-        is_log1p = self.expression_kind in ("counts", "log1p")
+        is_log1p = self.expression_kind in (*COUNTS, "log1p")
         return "log1p expression" if is_log1p else "units of the data"
 
     def varm(self) -> dict[str, Float32[np.ndarray, "g ..."]]:
@@ -185,33 +189,38 @@ class FeatureTransform:
         return {"shares": self.shares, **to_parts(self.space)[1]}
 
     @classmethod
-    def from_parts(cls, text: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "FeatureTransform":
+    def from_parts(
+        cls, text: Mapping[str, Any] | Plain, arrays: Mapping[str, np.ndarray]
+    ) -> "FeatureTransform":
         """The inverse of `to_json` and `arrays`.
 
         Raises:
-            BundleError: If a part is missing, or names and numbers disagree in size.
+            PlainError: If a part is missing or of another type, or names and numbers disagree in size.
             ConfigError: If this version has no such feature space.
         """
+        plain = Plain.of(text, "feature transform").exactly(
+            ("features", "expression", "input_genes", "space")
+        )
+        kind = plain.get("expression")
+        if kind is not None and kind.text() not in EXPRESSIONS:
+            kind.fail(f"one of {listed(EXPRESSIONS)}")
+        genes = plain["input_genes"].texts(distinct=True, at_least=1)
+        source = parse_features(plain["features"].text())
+        space = from_parts(source.entry.space, plain["space"], arrays)
+        if unknown := sorted(set(space.genes) - set(genes)):
+            plain["space"].fail("genes that are input genes too", listed(unknown))
         try:
             return cls(
-                features=text["features"],
-                expression_kind=text["expression"],
-                input_genes=tuple(text["input_genes"]),
-                shares=np.asarray(arrays["shares"], dtype=np.float64),
-                space=from_parts(parse_features(text["features"]).entry.space, text["space"], arrays),
+                features=plain["features"].text(),
+                expression_kind=None if kind is None else kind.text(),
+                input_genes=genes,
+                shares=array(arrays, "shares", "the arrays of the feature transform"),
+                space=space,
             )
-        except KeyError as error:
-            raise BundleError(
-                f"Expected the stored feature transform to have {error.args[0]!r}, found "
-                f"{listed(sorted([*text, *text.get('space', ()), *arrays]), 12)}. Train again, or copy the "
-                "model folder again."
-            ) from error
-        except ConfigError:
+        except PlainError:
             raise
         except ValueError as error:
-            raise BundleError(
-                f"Expected the stored feature transform to have {error}. Copy the model folder again."
-            ) from error
+            raise PlainError(f"Expected the stored feature transform to have {error}.") from error
 
     def _filled(
         self,
@@ -233,7 +242,8 @@ class FeatureTransform:
         self, adata: anndata.AnnData, rows: Int[np.ndarray, " n"] | None, min_coverage: float
     ) -> Iterator[np.ndarray]:
         """Dense float32 blocks of expression space, missing genes at their training mean."""
-        position = self._positions(unique_feature_names(adata, self.features), min_coverage)
+        names, table = unique_feature_names(adata, self.features), feature_table(adata, self.features)
+        position = self._positions(names, min_coverage, table)
         inputs = pd.Index(self.input_genes)[position >= 0]
         gene_at = inputs.get_indexer(pd.Index(self.genes))
         total = TARGET_TOTAL
@@ -241,13 +251,16 @@ class FeatureTransform:
             total *= float(self.shares[position >= 0].sum())  # counts that the genes of the file would hold
         kind = self.expression_kind if parse_features(self.features).entry.needs_expression else None
         raw = blocks(values(adata, self.features), rows, position[position >= 0])
-        for block in checked_blocks(raw, adata.obs_names, inputs, kind, where(adata.obs)):
+        fault = fault_of(adata, self.features, kind, of_model=True)
+        for block in checked_blocks(raw, adata.obs_names, inputs, where(adata.obs), fault=fault):
             cells = np.tile(self.mean.astype(np.float32), (len(block.rows), 1))
             scaled = normalised(block.values, total) if self.shares.size else block.values
             cells[:, gene_at >= 0] = dense(scaled[:, gene_at[gene_at >= 0]])
             yield cells
 
-    def _positions(self, names: Sequence[str], min_coverage: float) -> Int[np.ndarray, " i"]:
+    def _positions(
+        self, names: Sequence[str], min_coverage: float, table: pd.DataFrame | None = None
+    ) -> Int[np.ndarray, " i"]:
         """Position in the file of each input gene, -1 where missing.
 
         Raises:
@@ -255,17 +268,20 @@ class FeatureTransform:
         """
         cover = self.coverage(names)
         if cover.missing and (cover.fraction < min_coverage or cover.fraction == 0):
-            fix = "accept their training means with `--min-feature-coverage"
+            accepted = _floor(cover.fraction)
+            fix = f"Add them, or accept their training means with `--min-feature-coverage {accepted}`."
+            if cover.fraction < _HALF:
+                fix = name_difference(self.input_genes, names, table)
             raise BundleError(
                 f"Expected all {len(self.input_genes)} features that the model was trained on, found "
-                f"{len(self.input_genes) - len(cover.missing)}; missing are {listed(cover.missing)}. "
-                + (f"Add them, or {fix} {_floor(cover.fraction)}`." if cover.fraction else _OTHER_NAMES)
+                f"{len(self.input_genes) - len(cover.missing)}; missing are {listed(cover.missing)}. {fix}"
             )
         return pd.Index(names).get_indexer(pd.Index(self.input_genes))
 
 
-_OTHER_NAMES = "Use the feature names of the training data (symbols or identifiers?)."
+_HALF = 0.5  # fewer features than this are rather called by other names
 
 
 def _floor(fraction: float) -> float:
+    """The fraction in two digits, rounded down, so that it is accepted; here at least 0.5."""
     return float(np.floor(fraction * 100) / 100)

@@ -30,9 +30,8 @@ class GraphEncoder(nn.Module):
         from torch_geometric.nn import DenseGCNConv
 
         self.k, self.reference_cells = k, reference_cells
-        widths = [n_in] + [width] * n_layers
-        self.width = sum(widths)
-        self.layers = nn.ModuleList(DenseGCNConv(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.width = n_in + width * n_layers
+        self.layers = nn.ModuleList(DenseGCNConv(width if i else n_in, width) for i in range(n_layers))
 
     def forward(self, population: PopulationBatch) -> Float[Tensor, "b m w"]:
         """Encoded cells, shape [b, m, width]; padding is encoded too and has to be masked."""

@@ -9,18 +9,22 @@ import numpy as np
 import pandas as pd
 
 from cellflow_cli.data.columns import (
-    IS_PREDICTED,
     distinct,
     dose_values,
     is_control,
     is_missing,
     labels,
+    near_columns,
     where,
 )
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.spelling import column_option, rename_option
 from cellflow_cli.data.validation.columns import predicted_findings, wrong_doses
 from cellflow_cli.data.validation.finding import raise_first
+from cellflow_cli.data.validation.labels import alike_findings
+from cellflow_cli.data.validation.suggestions import likely_controls
 from cellflow_cli.errors import DataError, listed, nearest
+from cellflow_cli.prediction.flags import predicted_flags
 from cellflow_cli.types import Condition
 
 
@@ -121,12 +125,12 @@ def align(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> Align
         spec: Data specification of the model.
 
     Raises:
-        DataError: If a column is missing or a dose no number, if the control of the truth is written
-            in another way, or if no predicted population was measured.
+        DataError: If a column is missing or a dose no number, if labels of the truth look like those
+            of the prediction without being them, or if no predicted population was measured.
     """
     _check_columns(predicted, truth, spec)
-    _check_control(truth, spec)
-    is_predicted = _flags(predicted[IS_PREDICTED])
+    _check_labels(predicted, truth, spec)
+    is_predicted = predicted_flags(predicted)
     predictions = _populations(predicted, np.flatnonzero(is_predicted), spec, spec.match)
     if not predictions:
         raise DataError(f"Expected predicted cells, found none.{where(predicted)} Predict again.")
@@ -204,27 +208,33 @@ def _check_columns(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec)
                 columns = sorted(map(str, obs.columns))
                 raise DataError(
                     f'Expected `obs["{key}"]` in {role}, found the columns {listed(columns, 10) or "none"}.'
-                    f"{where(obs)}{nearest(key, columns)} Name its columns as the training data did."
+                    f"{where(obs)}{nearest(key, columns)} Name its columns as the training data did, with "
+                    f"`{column_option(key, next(iter(near_columns(obs, key)), 'COLUMN'))}`."
                 )
 
 
-def _check_control(truth: pd.DataFrame, spec: DataSpec) -> None:
-    """Refuse a control that the truth writes in capitals or small letters: it would be a treatment."""
-    treatments = distinct(labels(truth[spec.treatment_key]))
-    alike = [
-        name for name in treatments if name.casefold() in {control.casefold() for control in spec.control}
-    ]
-    if alike and not set(alike) & set(spec.control):
+def _check_labels(predicted: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec) -> None:
+    """Refuse labels of the truth that look like predicted ones: they would find no partner.
+
+    Raises:
+        DataError: Naming both and the option that reads one as the other.
+    """
+    rows = np.flatnonzero(predicted_flags(predicted))
+    known = {key: set(labels(predicted[key].iloc[rows])) for key in spec.match}
+    known[spec.treatment_key] = {*spec.control, *labels(predicted[spec.treatment_key].iloc[rows])}
+    if spec.cell_type_key and {spec.cell_type_key} <= {*predicted.columns} & {*truth.columns}:
+        known[spec.cell_type_key] = set(labels(predicted[spec.cell_type_key]))
+    for key, values in known.items():
+        raise_first(alike_findings(truth, key, distinct(values - {""}), "the prediction"))
+    treatments = set(labels(truth[spec.treatment_key])) - known[spec.treatment_key]
+    untreated = likely_controls(distinct(treatments))
+    if untreated and not is_control(truth, spec).any():
+        option = rename_option(spec.treatment_key, spec.control[0], untreated[0])
         raise DataError(
             f'Expected the control {listed(spec.control)} in `obs["{spec.treatment_key}"]` of the truth, '
-            f"found {alike[0]!r}.{where(truth)} Write the label as the prediction does."
+            f"found {listed(untreated)}, which would be scored as a treatment.{where(truth)} Read it as the "
+            f"control with `{option}`."
         )
-
-
-def _flags(column: pd.Series) -> np.ndarray:
-    if column.dtype == bool:
-        return column.to_numpy()
-    return np.isin(column.astype(str).str.lower().to_numpy(dtype=str), ["true", "1"])
 
 
 def _populations(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cellflow_cli.data.columns import IS_PREDICTED, distinct, labels
+from cellflow_cli.data.columns import distinct, labels
 from cellflow_cli.evaluation.align import Aligned
 from cellflow_cli.evaluation.cells import Files
 from cellflow_cli.evaluation.condition import Line, line_of, score_condition
@@ -13,6 +13,7 @@ from cellflow_cli.evaluation.floor import MIN_CELLS
 from cellflow_cli.evaluation.run import EvaluationRun
 from cellflow_cli.metrics import MetricValue
 from cellflow_cli.prediction.file import SOURCE_CELL
+from cellflow_cli.prediction.flags import predicted_flags
 from cellflow_cli.published_metrics import find
 from cellflow_cli.statistics.lines import DECODED, FLOOR, MODEL
 
@@ -30,7 +31,7 @@ def why_no_types(files: Files, key: str | None) -> str:
     for table, role in ((obs, "the prediction"), (files.truth.obs, "the truth")):
         if key not in table:
             return f'no column `obs["{key}"]` in {role}'
-    predicted = np.flatnonzero(obs[IS_PREDICTED].astype(str) == "True")
+    predicted = np.flatnonzero(predicted_flags(obs))
     if SOURCE_CELL in obs and (files.prediction.source_cells(predicted) == "").any():
         return "the flow starts from noise, so that predicted cells come from no cell and have no type"
     return ""

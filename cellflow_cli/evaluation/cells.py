@@ -86,7 +86,7 @@ class Files:
                 Block(part, matrix[part])
                 for part in np.split(rows, range(ROWS_PER_BLOCK, len(rows), ROWS_PER_BLOCK))
             )
-            for _ in checked_blocks(blocks, adata.obs_names, names, None, where(adata.obs)):
+            for _ in checked_blocks(blocks, adata.obs_names, names, where(adata.obs)):
                 pass
 
     def of_prediction(self, rows: Int[np.ndarray, " n"]) -> Cells:

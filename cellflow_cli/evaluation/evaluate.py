@@ -1,6 +1,6 @@
 """A prediction, the baselines and the noise floor held against the truth, condition by condition."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import anndata
 import pandas as pd
@@ -21,7 +21,9 @@ from cellflow_cli.evaluation.condition import Line, score_condition
 from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.evaluation.run import EvaluationRun, ExtraPrediction
+from cellflow_cli.evaluation.same_cells import below_floor_remarks, copy_remarks, scale_remarks
 from cellflow_cli.prediction.file import PredictionFile
+from cellflow_cli.prediction.unchanged import change_remarks
 from cellflow_cli.published_metrics import find, metrics_of
 from cellflow_cli.statistics.by_type import NOT_REQUESTED, TypeScores
 from cellflow_cli.statistics.summary import Replicates, Settings, Tables, Unmatched
@@ -67,7 +69,7 @@ def evaluate(
 
     Raises:
         ConfigError: If a metric, project or baseline has an unknown name.
-        DataError: If a file is not what it should be, or nothing predicted was measured.
+        DataError: If files are not what they should be, share nothing, or hold the same cells on two scales.
     """
     _check_type("predicted", predicted)
     _check_type("truth", truth)
@@ -89,7 +91,7 @@ def evaluate(
         extra_predictions=dict(extra_predictions or {}),
     )
     _check_values(run)
-    return _scores(run, _tables(run, on_progress))
+    return _scores(run, [*scale_remarks(run), *copy_remarks(run)], _tables(run, on_progress))
 
 
 def metric_names(config: EvaluationConfig) -> tuple[str, ...]:
@@ -127,8 +129,8 @@ def _tables(run: EvaluationRun, on_progress: Progress | None) -> Tables:
     )
 
 
-def _scores(run: EvaluationRun, tables: Tables) -> Scores:
-    """The tables with what belongs beside them."""
+def _scores(run: EvaluationRun, grave: Sequence[str], tables: Tables) -> Scores:
+    """The tables with what belongs beside them; the `grave` remarks come first."""
     alignment, prediction = run.alignment, run.files.prediction
     seen = _seen(alignment, prediction, run.summaries)
     replicates = remarks.floor_replicates(run.replicate_key, tables.scores)
@@ -143,7 +145,10 @@ def _scores(run: EvaluationRun, tables: Tables) -> Scores:
         unmatched=Unmatched(alignment.only_predicted, alignment.only_truth),
         seen_in_training=seen,
         warnings=(
+            *grave,
+            *below_floor_remarks(tables.scores, run.config.floor_splits, seen),
             *prediction.warnings,
+            *change_remarks(prediction, alignment.of_prediction),
             *remarks.alignment_remarks(alignment, run.summaries, seen),
             *remarks.small_remarks(tables.scores),
             *remarks.replicate_remarks(replicates, run.has_replicates),

@@ -1,5 +1,6 @@
 """Cells of a prediction of another tool: where they lie, what their features are called, what they hold."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -9,11 +10,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int
 
-from cellflow_cli.data.blocks import Tally, blocks, dense, expression_fault, normalised, tally
+from cellflow_cli.data.blocks import Tally, blocks, dense, normalised, tally
 from cellflow_cli.data.columns import where
-from cellflow_cli.data.feature_source import named_matrix, parse_features
+from cellflow_cli.data.expression import Evidence, expression_fault
+from cellflow_cli.data.feature_source import in_layer, named_matrix, parse_features
 from cellflow_cli.data.read import feature_names, unique_feature_names, values
-from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.schema import COUNTS, DataSpec
 from cellflow_cli.data.transform import TARGET_TOTAL, FeatureTransform
 from cellflow_cli.errors import ConfigError, DataError, listed
 from cellflow_cli.external.file_format import ExternalFormat
@@ -97,18 +99,18 @@ def external_cells(
     for block in blocks(matrix, rows):
         total = total.plus(tally(block))
     _check_values(total, kind, place, may_have_fractions=file_format.expression is not None)
-    needed = list(transform.input_genes if kind == "counts" else transform.genes)
+    needed = list(transform.input_genes if kind in COUNTS else transform.genes)
     if missing := sorted(set(needed) - set(names)):
         raise DataError(
             f"Expected a prediction of all {len(needed)} features, found {len(needed) - len(missing)}; "
             f"missing are {listed(missing)}.{place} Use the feature names of the training data; what was not "
             "predicted cannot be filled in."
         )
-    if kind == "log1p" and transform.expression_kind == "counts":
+    if kind == "log1p" and transform.expression_kind in COUNTS:
         _check_total(matrix[rows[:_MAX_TOTALS]], names, transform, place)
     cells = matrix[rows][:, pd.Index(names).get_indexer(pd.Index(needed))]
     adata = anndata.AnnData(
-        X=normalised(cells, TARGET_TOTAL) if kind == "counts" else cells,
+        X=normalised(cells, TARGET_TOTAL) if kind in COUNTS else cells,
         obs=pd.DataFrame(index=predicted.obs_names[rows].astype(str)),
         var=pd.DataFrame(index=needed),
     )
@@ -123,14 +125,17 @@ def _matrix(adata: anndata.AnnData, name: str) -> Any:
     try:
         return values(adata, name)
     except DataError as error:
-        raise DataError(str(error).replace("`--features`", "`--predicted-in`")) from error
+        text = re.sub(
+            r"Say where the values are with `--layer.*`", "Choose it with `--predicted-in`", str(error)
+        )
+        raise DataError(text.replace("`--features`", "`--predicted-in`")) from error
 
 
 def _expression_kind(file_format: ExternalFormat, transform: FeatureTransform) -> str | None:
     """What the predicted matrix holds."""
     of_truth = transform.expression_kind
     kind = file_format.expression or of_truth
-    if kind != of_truth and (of_truth, kind) != ("counts", "log1p"):
+    if kind != of_truth and not (of_truth in COUNTS and kind in (*COUNTS, "log1p")):
         raise ConfigError(
             f"Expected predicted values like those of the truth ({of_truth or 'as-is'}), found "
             f"`--predicted-expression {kind}`. Only log1p values can be held against counts."
@@ -142,7 +147,7 @@ def _of_expression(transform: FeatureTransform) -> FeatureTransform:
     """The transform of cells whose X is its expression space already."""
     return replace(
         transform,
-        features="X" if named_matrix(transform.features) else transform.features,
+        features="X" if named_matrix(transform.features) else in_layer(transform.features, "X"),
         expression_kind="as-is",
         input_genes=transform.genes,
         shares=np.zeros(0),
@@ -155,13 +160,13 @@ def _check_values(total: Tally, kind: str | None, place: str, *, may_have_fracti
     Log1p values below zero are what some decoders give, and counts with fractions what models of
     counts expect; of the latter a user has to say so.
     """
-    if kind not in ("counts", "log1p") or total.n_nonfinite:
+    if kind not in (*COUNTS, "log1p") or total.n_nonfinite:
         return
     if kind == "log1p":
         total = total._replace(lowest=0.0)
     elif may_have_fractions:
         total = total._replace(n_fraction=0)
-    if fault := expression_fault(total, kind, place):
+    if fault := expression_fault(total, kind, place, Evidence()):
         what = fault.what.replace("`X`", "the prediction")
         raise DataError(
             f"{what} Say what it holds with `--predicted-expression`: log1p, or counts (then also expected "

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cellflow_cli.data.feature_source import named_matrix
-from cellflow_cli.data.schema import EXPRESSIONS
+from cellflow_cli.data.schema import EXPRESSIONS, RENAME
 from cellflow_cli.errors import ConfigError, listed, nearest
 
 
@@ -42,13 +42,7 @@ class ExternalFormat:
             "metavar": "COLUMN=VALUE",
         },
     )
-    rename: Mapping[str, str] = field(
-        default_factory=dict,
-        metadata={
-            "help": "Read column OLD of PRED as NEW, its name in TRUTH; repeatable.",
-            "metavar": "NEW=OLD",
-        },
-    )
+    rename: tuple[str, ...] | Mapping[str, str] = field(default=(), metadata=RENAME)
     assume_feature_order: bool = field(
         default=False,
         metadata={
@@ -60,6 +54,9 @@ class ExternalFormat:
     )
 
     def __post_init__(self) -> None:
+        names = self.rename
+        pairs = (f"{new}={old}" for new, old in names.items()) if isinstance(names, Mapping) else names
+        object.__setattr__(self, "rename", tuple(pairs))
         if self.matrix is not None and named_matrix(self.matrix) is None:
             raise ConfigError(
                 f"Expected `--predicted-in` to be X, layers/NAME or obsm/NAME, found {self.matrix!r}."

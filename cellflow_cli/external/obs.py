@@ -16,6 +16,7 @@ from cellflow_cli.data.columns import (
     where,
 )
 from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.spelling import canonical
 from cellflow_cli.data.validation.columns import control_findings, control_hint
 from cellflow_cli.data.validation.finding import raise_first
 from cellflow_cli.errors import ConfigError, DataError, listed, nearest
@@ -69,7 +70,7 @@ def labelled(
 
 def _value(key: str, text: str, spec: DataSpec) -> Any:
     if key != spec.dose_key:
-        return text
+        return canonical(text)
     dose, wrong = dose_values(pd.Series([text]))
     if wrong[0]:
         raise ConfigError(f"Expected a dose of at least 0 in `--predicted-obs {key}=...`, found {text!r}.")
@@ -88,7 +89,7 @@ def _check_shared(obs: pd.DataFrame, truth: pd.DataFrame, spec: DataSpec, key: s
         measured = set(labels(truth[key])) if key in truth.columns else set()
         meaningless = set(spec.control) if key == spec.treatment_key else set()
         in_file = set(labels(obs[key][~is_missing(obs[key])]))
-        others = (in_file & measured) - meaningless - {value}
+        others = (in_file & measured) - meaningless - {canonical(value)}
     if others:
         raise ConfigError(
             f"Expected all predicted cells to be {value!r} in `obs[{key!r}]`, as `--predicted-obs` says, "

@@ -7,8 +7,8 @@ import numpy as np
 
 from cellflow_cli.baselines import Summaries
 from cellflow_cli.data.columns import IS_PREDICTED, distinct, is_control, where
-from cellflow_cli.data.read import rename_columns
-from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.renaming import rename
+from cellflow_cli.data.schema import COUNTS, DataSpec
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import DataError, listed
 from cellflow_cli.evaluation.align import Aligned, align
@@ -60,7 +60,7 @@ def read_external(
             measured cells.
     """
     file_format = file_format or ExternalFormat()
-    obs = labelled(rename_columns(predicted.obs, file_format.rename), truth.obs, spec, file_format.obs)
+    obs = labelled(rename(predicted.obs, tuple(file_format.rename)), truth.obs, spec, file_format.obs)
     rows = np.flatnonzero(~is_control(obs, spec))
     names = column_names(predicted, truth, spec, file_format)
     shared_only = file_format.shared_features
@@ -128,7 +128,7 @@ def _remarks(cells: ExternalCells, n_control: int, part: TrainingPart, shared_on
         )
     if shared_only:
         remarks.append(f"Compared on the features that were predicted, {len(transform.input_genes)} in all.")
-    if cells.lowest < 0 and transform.expression_kind in ("counts", "log1p"):
+    if cells.lowest < 0 and transform.expression_kind in (*COUNTS, "log1p"):
         remarks.append(f"Predicted values below zero (lowest {cells.lowest:.3g}) are kept as they are.")
     if part.dropped:
         remarks.append(f"Training populations too small or without controls: {listed(part.dropped)}.")

@@ -3,6 +3,7 @@
 from cellflow_cli.features._space import (
     Decoded,
     FeatureSpace,
+    NeedsVariation,
     SpaceConfig,
     SpaceEntry,
     TrainingCells,
@@ -14,6 +15,7 @@ from cellflow_cli.features._space import (
 __all__ = [
     "Decoded",
     "FeatureSpace",
+    "NeedsVariation",
     "SpaceConfig",
     "SpaceEntry",
     "TrainingCells",

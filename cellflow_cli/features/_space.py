@@ -7,10 +7,12 @@ counts, or the values of a file as they are.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, cast, get_type_hints, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32
+
+from cellflow_cli.plain import Plain, PlainError, array
 
 _Space = TypeVar("_Space", bound="FeatureSpace")
 
@@ -100,6 +102,15 @@ class FeatureSpace(Protocol):
 
 
 @runtime_checkable
+class NeedsVariation(Protocol):
+    """What a config is whose space needs genes that vary."""
+
+    def variation_fault(self, n_varying: int) -> str:
+        """Why so few genes that vary over the training cells are too few; empty if not."""
+        ...
+
+
+@runtime_checkable
 class SpaceConfig(Protocol):
     """What `--features` requests: a space that is not fitted yet."""
 
@@ -149,19 +160,30 @@ def to_parts(space: FeatureSpace) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 
 def from_parts(
-    space: Callable[..., _Space], plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    space: Callable[..., _Space], plain: Mapping[str, Any] | Plain, arrays: Mapping[str, np.ndarray]
 ) -> _Space:
     """The inverse of `to_parts`, for the class of a space.
 
     Raises:
-        KeyError: If a field is missing.
-        ValueError: If names and arrays disagree in size.
+        PlainError: If a field is missing or of another type, a name comes twice, an array is not finite, a
+            scale is not above zero, or names and arrays disagree in size.
     """
-    values = {}
-    for field in fields(space):  # type: ignore[arg-type]
-        value = plain[field.name] if field.name in plain else np.asarray(arrays[field.name], dtype=np.float64)
-        values[field.name] = tuple(value) if isinstance(value, list) else value
-    return space(**values)
+    hints = get_type_hints(space)
+    stored = [field.name for field in fields(space) if hints[field.name] is np.ndarray]  # type: ignore[arg-type]
+    text = Plain.of(plain, "feature space")
+    values = text.record(cast(type, space), without=stored)
+    for name, value in values.items():
+        if isinstance(value, tuple) and value and isinstance(value[0], str):
+            text[name].texts(distinct=True)
+    values |= {name: array(arrays, name, "the arrays of the feature transform") for name in stored}
+    if "scale" in stored and not (values["scale"] > 0).all():
+        raise PlainError(
+            "Expected a `scale` above zero in the arrays of the feature transform, found others."
+        )
+    try:
+        return space(**values)
+    except ValueError as error:
+        raise PlainError(f"Expected the stored feature transform to have {error}.") from error
 
 
 def check_shapes(**expected: tuple[np.ndarray, tuple[int, ...]]) -> None:
@@ -170,6 +192,6 @@ def check_shapes(**expected: tuple[np.ndarray, tuple[int, ...]]) -> None:
     Raises:
         ValueError: Naming the first of them.
     """
-    for name, (array, shape) in expected.items():
-        if array.shape != shape:
-            raise ValueError(f"`{name}` of the shape {shape}, found {array.shape}")
+    for name, (found, shape) in expected.items():
+        if found.shape != shape:
+            raise ValueError(f"`{name}` of the shape {shape}, found {found.shape}")

@@ -8,9 +8,13 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float32, Float64
 
-from cellflow_cli.errors import ConfigError
+from cellflow_cli.errors import ConfigError, DataError
 from cellflow_cli.features import Decoded, SpaceEntry, TrainingCells, check_shapes
 from cellflow_cli.features._variable_genes import variable_genes
+
+MAX_COMPONENTS = 10_000
+"""More than any flow takes."""
+_ROUNDING = 5e-7  # of float32, relative: values that differ by no more are equal
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -79,6 +83,20 @@ class PCAConfig:
             f"and of genes ({n_genes}), found {self.n_components}."
         )
 
+    def variation_fault(self, n_varying: int) -> str:
+        """Why so few genes that vary over the training cells are too few; empty if not."""
+        if n_varying == 0:
+            return (
+                "Expected genes that vary over the training cells, found none: nothing varies, so that there "
+                "are no components. Look at the matrix, or choose another one with `--layer`."
+            )
+        if n_varying < self.n_components:
+            return (
+                f"Expected at least {self.n_components} genes that vary over the training cells for "
+                f"'pca:{self.n_components}', found {n_varying}. Lower K with `--features pca:{n_varying}`."
+            )
+        return ""
+
     def fit(self, cells: TrainingCells, seed: int = 0) -> PCA:
         """Choose the most variable genes and find the principal axes of the training cells over them.
 
@@ -88,11 +106,14 @@ class PCAConfig:
 
         Raises:
             ConfigError: If K is not below the number of cells and of genes.
+            DataError: If fewer than K genes vary, or the cells span fewer than K directions.
         """
         stacked = _stacked(cells)
         chosen = variable_genes(stacked, self.n_top_genes, cells.is_log1p)
         if fault := self.fault(cells.n_cells, len(chosen)):
             raise ConfigError(f"{fault} Lower it with `--features pca:K`.")
+        if fault := self.variation_fault(_n_varying(stacked[:, chosen])):
+            raise DataError(fault)
         mean, components = _principal_axes(stacked[:, chosen], self.n_components, seed)
         return PCA(
             names=tuple(f"PC{i + 1}" for i in range(self.n_components)),
@@ -105,14 +126,24 @@ class PCAConfig:
 
 def parse(text: str) -> PCAConfig:
     """K of `pca:K`."""
-    if not re.fullmatch("[0-9]+", text) or int(text) == 0:
-        raise ValueError("a whole number K of at least 1")
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_COMPONENTS:
+        raise ValueError(f"a whole number K from 1 to {MAX_COMPONENTS:,} in digits 0 to 9")
     return PCAConfig(n_components=int(text))
 
 
 def _stacked(cells: TrainingCells) -> Any:
     parts = [block.astype(np.float32) for block in cells.blocks()]
     return sp.vstack(parts, format="csr") if sp.issparse(parts[0]) else np.concatenate(parts)
+
+
+def _n_varying(cells: Any) -> int:
+    """How many columns hold two different values or more."""
+    if hasattr(cells, "tocsc"):
+        columns = cells.tocsc()
+        low, high = columns.min(axis=0).toarray().ravel(), columns.max(axis=0).toarray().ravel()
+    else:
+        low, high = cells.min(axis=0), cells.max(axis=0)
+    return int((high - low > _ROUNDING * np.maximum(np.abs(low), np.abs(high))).sum())
 
 
 def _principal_axes(
@@ -122,9 +153,16 @@ def _principal_axes(
 
     Sparse cells are centred implicitly by the solver and never become dense.
     """
+    from scipy.sparse.linalg import ArpackError
     from sklearn.decomposition import PCA as Solver
 
-    pca = Solver(n_components, svd_solver="arpack", random_state=seed).fit(cells.astype(np.float64))
+    try:
+        pca = Solver(n_components, svd_solver="arpack", random_state=seed).fit(cells.astype(np.float64))
+    except ArpackError as error:
+        raise DataError(
+            f"Expected the training cells to vary in {n_components} directions, found that they do not "
+            f"({error}). Lower K with `--features pca:K`, or look at the matrix."
+        ) from error
     axes = pca.components_.T
     signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(n_components)])
     return np.asarray(pca.mean_, dtype=np.float64).ravel(), axes * np.where(signs == 0, 1.0, signs)

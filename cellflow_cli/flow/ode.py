@@ -13,6 +13,7 @@ from cellflow_cli.errors import ConfigError, NumericalError, nearest
 
 FIXED = ("euler", "midpoint", "rk4")
 ADAPTIVE = ("dopri5",)
+_MAX_STEPS = 100_000
 _STEPS_BY_DEFAULT = 32
 _EVALUATIONS = {"euler": 1, "midpoint": 2, "rk4": 4}
 
@@ -46,8 +47,10 @@ class SolverConfig:
             raise ConfigError(
                 f"Expected method.solver.method to be one of {known}, found {self.method!r}.{hint}"
             )
-        if self.steps is not None and self.steps < 1:
-            raise ConfigError(f"Expected method.solver.steps of at least 1, found {self.steps}.")
+        if self.steps is not None and not 1 <= self.steps <= _MAX_STEPS:
+            raise ConfigError(
+                f"Expected method.solver.steps of at least 1 and at most {_MAX_STEPS:,}, found {self.steps}."
+            )
         for name in ("atol", "rtol", "tolerance", "max_evaluations"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"Expected method.solver.{name} above zero, found {getattr(self, name)}.")

@@ -7,6 +7,11 @@ summaries.json          training populations that baselines need ...
 summaries.safetensors   ... and their numbers
 history.jsonl           one line per logged step
 run.json                seed, device, library versions, input hashes, times
+SHA256SUMS              checksum of every other file, as `sha256sum` writes it
+
+Nothing of a folder is believed: files are regular and of a bearable size, their checksums are compared, JSON
+is read strictly. Checksums find damage and edits by accident; who edits on purpose can write new ones, so
+that every value is checked as well (see `parts.py`).
 """
 
 import hashlib
@@ -20,24 +25,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cellflow_cli.errors import BundleError
-from cellflow_cli.files import address_of, replaced_folder
-
-FORMAT = 2
-MARKER = "config.json"
-"""The file by which a model folder is known."""
-FILES = (
+from cellflow_cli.errors import BundleError, listed
+from cellflow_cli.files import address_of, lost_output, replaced_folder
+from cellflow_cli.model.contents import (
+    FILES,
     MARKER,
-    "features.json",
-    "history.jsonl",
-    "run.json",
-    "summaries.json",
-    "summaries.safetensors",
-    "weights.safetensors",
+    SUMS,
+    check_foreign,
+    check_listing,
+    check_sums,
+    checksums,
+    content_of,
+    damaged,
 )
-"""All that a model folder holds; one with anything else in it is never replaced."""
-_JSON = ("features", "summaries", "run")
-_TENSORS = ("weights", "summaries")
+from cellflow_cli.plain import Plain, PlainError, parse
+
+FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +51,8 @@ class Bundle:
         config: The resolved `RunConfig` as plain values.
         state: State dict of the method.
         transform: Arrays of the feature transform.
-        features: Transform, vocabulary, shape and split as plain values.
-        summaries: Training populations as plain values.
+        features: Transform, vocabulary, shape and split as plain values; a `Plain` once read.
+        summaries: Training populations as plain values; a `Plain` once read.
         summary_arrays: Their numbers.
         history: Lines of `history.jsonl`.
         run: Provenance as plain values.
@@ -58,8 +61,8 @@ class Bundle:
     config: dict[str, Any]
     state: dict[str, Tensor]
     transform: dict[str, np.ndarray]
-    features: dict[str, Any]
-    summaries: dict[str, Any]
+    features: Plain | dict[str, Any]
+    summaries: Plain | dict[str, Any]
     summary_arrays: dict[str, np.ndarray]
     history: str
     run: dict[str, Any]
@@ -96,14 +99,20 @@ def write(folder: Path, bundle: Bundle, *, version: str, force: bool) -> None:
         "summaries": bundle.summaries,
         "run": bundle.run,
     }
+    numbers = {name: _row_major(value) for name, value in bundle.summary_arrays.items()}
+    contents = {
+        f"{name}.json": (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        for name, value in texts.items()
+    }
+    contents |= {
+        "history.jsonl": bundle.history.encode(),
+        "weights.safetensors": save(weights),
+        "summaries.safetensors": save(numbers),
+    }
+    contents[SUMS] = checksums(contents)
     with replaced_folder(folder, force=force, holds=FILES) as temporary:
-        for name, value in texts.items():
-            text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-            (temporary / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-        (temporary / "history.jsonl").write_text(bundle.history, encoding="utf-8")
-        (temporary / "weights.safetensors").write_bytes(save(weights))
-        numbers = {name: _row_major(value) for name, value in bundle.summary_arrays.items()}
-        (temporary / "summaries.safetensors").write_bytes(save(numbers))
+        for name, content in contents.items():
+            (temporary / name).write_bytes(content)
 
 
 def read(folder: Path) -> Bundle:
@@ -119,28 +128,38 @@ def read(folder: Path) -> Bundle:
     folder = Path(folder)
     if not folder.is_dir():
         raise BundleError(
-            f"Expected a model folder at `{folder}`, found {_what(folder)}. Make one with `cellflow train`."
+            f"Expected a model folder at `{folder}`, found {_what(folder)}."
+            f"{lost_output(folder) or ' Make one with `cellflow train`.'}"
         )
-    config = _json(folder / MARKER)
+    check_listing(folder)
+    contents = {MARKER: content_of(folder, MARKER)}
+    config = _object(contents, MARKER, folder)
     _check_format(config, folder)  # before the rest, which a newer version may have laid out otherwise
-    texts = {name: _json(folder / f"{name}.json") for name in _JSON}
-    tensors = {name: _tensors(folder / f"{name}.safetensors") for name in _TENSORS}
-    weights = tensors["weights"]
+    check_foreign(folder)
+    contents |= {name: content_of(folder, name) for name in FILES if name != MARKER}
+    check_sums(contents, folder)
+    features, summaries, run = (
+        _object(contents, f"{name}.json", folder) for name in ("features", "summaries", "run")
+    )
+    weights = _tensors(contents, "weights.safetensors", folder)
+    numbers = _tensors(contents, "summaries.safetensors", folder)
+    _check_finite(weights, folder)
     return Bundle(
-        config=_part(config, "config", folder),
+        config=_table(config, "config", folder),
         state=_under(weights, "method."),
         transform={name: value.numpy() for name, value in _under(weights, "transform.").items()},
-        features=texts["features"],
-        summaries=texts["summaries"],
-        summary_arrays={name: value.numpy() for name, value in tensors["summaries"].items()},
-        history=_text(folder / "history.jsonl"),
-        run=texts["run"],
+        features=features,
+        summaries=summaries,
+        summary_arrays={name: value.numpy() for name, value in numbers.items()},
+        history=_text(contents, "history.jsonl", folder),
+        run=run.table(),
     )
 
 
-def _check_format(config: Mapping[str, Any], folder: Path) -> None:
-    number = config.get("format")
-    if not isinstance(number, int):
+def _check_format(config: Plain, folder: Path) -> None:
+    facts = config.table()
+    number = facts.get("format")
+    if type(number) is not int:
         raise BundleError(
             f"Expected a model folder at `{folder}`, found a `{MARKER}` without a format number. "
             "Is this the folder that `cellflow train` wrote?"
@@ -149,7 +168,7 @@ def _check_format(config: Mapping[str, Any], folder: Path) -> None:
         return
     what = (
         f"Expected a model folder of format {FORMAT} at `{folder}`, found format {number} written by "
-        f"cellflow-cli {config.get('cellflow_version')}."
+        f"cellflow-cli {str(facts.get('cellflow_version'))[:40]}."
     )
     if number > FORMAT:
         raise BundleError(f"{what} Update cellflow-cli.")
@@ -171,51 +190,52 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _part(value: Mapping[str, Any], key: str, folder: Path) -> Any:
-    if key not in value:
-        raise BundleError(
-            f"Expected `{key}` in `{folder / 'config.json'}`, found {sorted(value)}. Copy the folder again."
-        )
-    return value[key]
-
-
 def _what(path: Path) -> str:
     return "a file" if path.exists() else "nothing"
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+def _check_finite(weights: Mapping[str, Tensor], folder: Path) -> None:
+    wrong = [name for name, value in weights.items() if not _is_finite(value)]
+    if wrong:
         raise BundleError(
-            f"Expected a readable `{path}`, found: {error}. Copy the model folder again."
-        ) from error
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise BundleError(
-            f"Expected a model folder with `{path.name}`, found none in `{path.parent}`. "
-            "Make one with `cellflow train`, or copy the whole folder again."
+            f"Expected finite numbers in `{folder / 'weights.safetensors'}`, found others in "
+            f"{listed(wrong)}. Train again, or copy the whole model folder again."
         )
+
+
+def _is_finite(value: Tensor) -> bool:
+    return not value.is_floating_point() or bool(torch.isfinite(value.float()).all())
+
+
+def _text(contents: Mapping[str, bytes], name: str, folder: Path) -> str:
     try:
-        value = json.loads(_text(path))
-    except json.JSONDecodeError as error:
-        raise BundleError(
-            f"Expected JSON in `{path}`, found: {error}. Copy the model folder again."
-        ) from error
-    if not isinstance(value, dict):
-        raise BundleError(f"Expected a JSON object in `{path}`, found {type(value).__name__}.")
+        return contents[name].decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise damaged(folder / name, "text in UTF-8 in", error) from error
+
+
+def _object(contents: Mapping[str, bytes], name: str, folder: Path) -> Plain:
+    try:
+        value = parse(contents[name], name)
+    except PlainError as error:
+        raise BundleError(f"{error} It is in `{folder}`. Copy the whole model folder again.") from error
+    if not isinstance(value.value, dict):
+        raise BundleError(f"Expected a JSON object in `{folder / name}`, found {type(value.value).__name__}.")
     return value
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def _table(value: Plain, key: str, folder: Path) -> dict[str, Any]:
+    try:
+        return value[key].table()
+    except PlainError as error:
+        raise BundleError(f"{error} It is in `{folder}`. Copy the whole model folder again.") from error
+
+
+def _tensors(contents: Mapping[str, bytes], name: str, folder: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise BundleError(
-            f"Expected a readable `{path}`, found: {error}. Copy the model folder again."
-        ) from error
+        return load(contents[name])
+    except (SafetensorError, KeyError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
+        raise damaged(folder / name, "readable tensors in", error) from error

@@ -22,6 +22,17 @@ from cellflow_cli.device import resolve
 from cellflow_cli.errors import BundleError, ConfigError, listed
 from cellflow_cli.methods import Method
 from cellflow_cli.model import folder as folder_format
+from cellflow_cli.model.budget import BudgetError, memory_budget, memory_bytes, stored_budget
+from cellflow_cli.model.parts import (
+    check_features,
+    check_summaries,
+    check_weights,
+    shape_of,
+    shape_to_json,
+    split_of,
+    split_to_json,
+)
+from cellflow_cli.plain import Plain, PlainError
 from cellflow_cli.prediction import PredictionRequest, predict
 from cellflow_cli.rng import scoped, stream
 from cellflow_cli.training.history import History
@@ -142,8 +153,8 @@ class Model:
             features={
                 "transform": self.transform.to_json(),
                 "vocabulary": self.vocabulary.to_json(),
-                "shape": _shape_to_json(self.shape),
-                "split": {name: list(getattr(self.split, name)) for name in ("train", "val", "test")},
+                "shape": shape_to_json(self.shape),
+                "split": split_to_json(self.split),
             },
             summaries=self.summaries.to_json(),
             summary_arrays=self.summaries.arrays(),
@@ -166,19 +177,24 @@ def load(folder: Path | str, *, device: str | torch.device = "cpu") -> Model:
     """
     place = resolve(device)
     content = folder_format.read(Path(folder))
+    features = Plain.of(content.features, "features.json")
+    summaries_json = Plain.of(content.summaries, "summaries.json")
     try:
         config = from_dict(content.config)
-        shape = _shape_from_json(content.features["shape"])
-        method = build_method(config, shape)
-        transform = FeatureTransform.from_parts(content.features["transform"], content.transform)
-        vocabulary = Vocabulary.from_json(content.features["vocabulary"])
-        split = Split(**{name: tuple(groups) for name, groups in content.features["split"].items()})
-        summaries = Summaries.from_parts(content.summaries, content.summary_arrays)
-        history = History.from_lines(content.history.splitlines())
-    except (ConfigError, AttributeError, KeyError, TypeError, ValueError) as error:
+        shape, split = shape_of(features["shape"]), split_of(features["split"])
+        transform = FeatureTransform.from_parts(features["transform"], content.transform)
+        check_weights(content.transform, transform.arrays())
+        vocabulary = Vocabulary.from_json(features["vocabulary"])
+        check_features(features, config, shape, transform, vocabulary)
+        summaries = Summaries.from_parts(summaries_json, content.summary_arrays)
+        check_summaries(summaries_json, summaries, config, shape, split)
+        history = History.from_lines(content.history.split("\n"))
+    except (ConfigError, PlainError) as error:
         raise BundleError(
-            f"Expected a model of this version at `{folder}`, found: {error}. Train again or update."
+            f"Expected a model of this version in `{folder}`, found a value that is none. {error} Copy the "
+            "whole model folder again, or train again."
         ) from error
+    method = _stored_method(config, shape, content.state, Path(folder))
     load_state(method, content.state, Path(folder))
     return Model(
         method=method.to(place).eval(), config=config, transform=transform, shape=shape,
@@ -187,7 +203,39 @@ def load(folder: Path | str, *, device: str | torch.device = "cpu") -> Model:
 
 
 def build_method(config: RunConfig, shape: ModelShape) -> Method:
-    """An untrained method with weights drawn from the seed."""
+    """An untrained method with weights drawn from the seed.
+
+    Raises:
+        ConfigError: If the memory of this machine is too small for it.
+    """
+    try:
+        with memory_budget():
+            return _method(config, shape)
+    except BudgetError as error:
+        raise ConfigError(
+            f"Expected a network that {memory_bytes() / 2**30:.0f} GB of memory can train, found sizes that "
+            "need more. Lower those of `method`, such as `--set method.field.width=128`."
+        ) from error
+
+
+def _stored_method(config: RunConfig, shape: ModelShape, state: Mapping[str, Tensor], folder: Path) -> Method:
+    n_numbers = sum(value.numel() for value in state.values())
+    try:
+        with stored_budget(n_numbers):
+            return _method(config, shape)
+    except BudgetError as error:
+        raise BundleError(
+            f"Expected sizes in `config.json` of `{folder}` that fit the {n_numbers:,} numbers of "
+            "`weights.safetensors`, found sizes that need many more. Copy the whole model folder again."
+        ) from error
+    except (ConfigError, ValueError) as error:
+        raise BundleError(
+            f"Expected settings of a model in `config.json` of `{folder}`, found: {error} Copy the whole "
+            "model folder again."
+        ) from error
+
+
+def _method(config: RunConfig, shape: ModelShape) -> Method:
     with scoped(stream(config.seed, "init")):
         return Catalog("methods").build(config.method, shape)
 
@@ -203,6 +251,7 @@ def load_state(method: Method, state: Mapping[str, Tensor], folder: Path) -> Non
         "missing": [name for name in own if name not in state],
         "unknown": [name for name in state if name not in own],
         "of another shape": [name for name in own if name in state and own[name].shape != state[name].shape],
+        "of another type": [name for name in own if name in state and own[name].dtype != state[name].dtype],
     }
     differences = "; ".join(f"{kind}: {listed(names)}" for kind, names in faults.items() if names)
     if differences:
@@ -211,25 +260,3 @@ def load_state(method: Method, state: Mapping[str, Tensor], folder: Path) -> Non
             "Copy the folder again."
         )
     method.load_state_dict(dict(state))
-
-
-def _shape_to_json(shape: ModelShape) -> dict[str, Any]:
-    return {
-        "n_features": shape.n_features,
-        "treatments": list(shape.treatments),
-        "doses": {name: list(doses) for name, doses in shape.doses.items()},
-        "samples": list(shape.samples),
-        "n_covariates": shape.n_covariates,
-        "n_node_features": shape.n_node_features,
-    }
-
-
-def _shape_from_json(value: Mapping[str, Any]) -> ModelShape:
-    return ModelShape(
-        n_features=int(value["n_features"]),
-        treatments=tuple(value["treatments"]),
-        doses={name: tuple(float(dose) for dose in doses) for name, doses in value["doses"].items()},
-        samples=tuple(value["samples"]),
-        n_covariates=int(value["n_covariates"]),
-        n_node_features=int(value["n_node_features"]),
-    )

@@ -1,5 +1,6 @@
 """Training: from an AnnData and the settings of a run to a model."""
 
+import logging
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +15,10 @@ from cellflow_cli._version import __version__
 from cellflow_cli.baselines import summarise
 from cellflow_cli.catalog import Choice
 from cellflow_cli.config import RunConfig
+from cellflow_cli.data.renaming import as_named
+from cellflow_cli.data.validation.check import check_object
 from cellflow_cli.device import resolve
+from cellflow_cli.errors import DataError
 from cellflow_cli.methods import Calibrated, Method
 from cellflow_cli.model.learn import Learned, LearningHooks, Report, learn, some_rows
 from cellflow_cli.model.model import Model
@@ -27,6 +31,7 @@ from cellflow_cli.rng import stream
 if TYPE_CHECKING:
     import anndata
 
+_LOG = logging.getLogger("cellflow_cli")
 _CALIBRATION_PAIRS, _CALIBRATION_CELLS = 4, 256
 _LIBRARIES = ("torch", "torch-geometric", "torchdiffeq", "anndata", "scanpy", "numpy", "POT")
 
@@ -52,7 +57,7 @@ def train(
     Args:
         adata: Reads what `run.data` names; not modified.
         run: All settings.
-        plan: From `model.plan` on the same obs; default: made here.
+        plan: From `model.plan` on the same obs, whose data were checked; default: both are done here.
         device: `"auto"`, `"cpu"`, `"cuda"`, ...
         max_time_s: Stop learning after this many seconds and keep the best so far.
         report: Called as `(stage, progress)` after every step.
@@ -60,11 +65,12 @@ def train(
         provenance: More facts for `run.json`, such as input hashes.
 
     Raises:
-        DataError, ConfigError: If data and settings do not fit.
+        DataError, ConfigError: If data and settings do not fit, or `check` finds what stops training.
         NumericalError: If the loss is not finite.
     """
     started = time.monotonic()
-    data = training_data(adata, run, plan or plan_training(adata.obs, run), resolve(device))
+    planned = plan or _checked_plan(adata, run)
+    data = training_data(as_named(adata, run.data), run, planned, resolve(device))
     facts = dict(provenance or {})
 
     def save(learned: Learned) -> None:
@@ -79,6 +85,22 @@ def train(
     except KeyboardInterrupt:
         save(replace(learned, fit=learned.fit._replace(stopped="interrupted")))
         raise
+
+
+def _checked_plan(adata: "anndata.AnnData", run: RunConfig) -> Plan:
+    """The plan of a run, after the findings that `cellflow check` makes; its warnings are logged too.
+
+    Raises:
+        DataError, ConfigError: As `plan`; with the text of all findings that stop training.
+    """
+    planned = plan_training(adata.obs, run)
+    findings = check_object(adata, run.data, run.seed).findings
+    if errors := [finding for finding in findings if finding.level == "error"]:
+        raise DataError("\n".join(str(finding.error()) for finding in errors))
+    planned = replace(planned, findings=findings)
+    for warning in planned.warnings:
+        _LOG.warning(warning)
+    return planned
 
 
 def assemble(
@@ -109,11 +131,14 @@ def assemble(
         shape=learned.method.shape,
         vocabulary=data.vocabulary,
         split=data.plan.split,
-        summaries=summarise(
-            data.pairs_of(data.plan.learned_groups(learned.refitted)),
-            data.unit.cpu(),
-            stream(run.seed, "summaries"),
-            cell_types=data.vocabulary.cell_types,
+        summaries=replace(
+            summarise(
+                data.pairs_of(data.plan.learned_groups(learned.refitted)),
+                data.unit.cpu(),
+                stream(run.seed, "summaries"),
+                cell_types=data.vocabulary.cell_types,
+            ),
+            profiles=data.profiles,
         ),
         history=learned.history,
         run={
@@ -157,4 +182,5 @@ def _run_facts(data: TrainingData, run: RunConfig, learned: Learned, started: fl
             "treated": sum(pair.target.n_cells for pair in data.pairs),
         },
         "dropped_populations": list(data.plan.table.dropped),
+        "warnings": list(data.plan.warnings),
     }

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cellflow_cli.config import RunConfig
 from cellflow_cli.data.fitting import fit_features
+from cellflow_cli.data.profile import Profiles, profile_of
 from cellflow_cli.data.tensors import PopulationReader, Vocabulary, vocabulary
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.model.plan import Plan
@@ -26,6 +27,7 @@ class TrainingData:
         vocabulary: Cell types and covariates.
         pairs: Of all training groups, those for validation included.
         unit: Unit of each feature in the metrics, float64, shape [d].
+        profiles: Of the control populations that are learned from.
         device: Where the cells are.
     """
 
@@ -34,6 +36,7 @@ class TrainingData:
     vocabulary: Vocabulary
     pairs: tuple[PopulationPair, ...]
     unit: Float64[Tensor, " d"]
+    profiles: Profiles
     device: torch.device
 
     def pairs_of(self, groups: Collection[str]) -> list[PopulationPair]:
@@ -74,7 +77,8 @@ def training_data(adata: anndata.AnnData, run: RunConfig, plan: Plan, device: to
     Raises:
         ConfigError, DataError: As `fit_features` and `PopulationReader.pairs`.
     """
-    fitted = plan.table.rows_of(plan.learned_groups(run.training.refit))
+    learned = plan.learned_groups(run.training.refit)
+    fitted = plan.table.rows_of(learned)
     transform = fit_features(adata, run.data, fitted, seed=run.seed)
     known = vocabulary(adata.obs, run.data, plan.table.rows_of(plan.training_groups))
     reader = PopulationReader(
@@ -86,5 +90,8 @@ def training_data(adata: anndata.AnnData, run: RunConfig, plan: Plan, device: to
         vocabulary=known,
         pairs=tuple(reader.pairs(plan.table, plan.training_groups)),
         unit=torch.as_tensor(transform.scale, dtype=torch.float64, device=device),
+        profiles=Profiles(
+            [profile_of(transform, adata, c.rows) for c in plan.table.controls if c.group in learned]
+        ),
         device=device,
     )

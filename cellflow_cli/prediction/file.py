@@ -23,21 +23,31 @@ import pandas as pd
 
 from cellflow_cli.baselines import Summaries
 from cellflow_cli.data.blocks import dense
-from cellflow_cli.data.columns import IS_PREDICTED, labels, where
+from cellflow_cli.data.columns import texts, where
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import CellflowError, DataError, listed
+from cellflow_cli.prediction.flags import PREDICTED, predicted_flags
 
 KEY = "cellflow"
 """Entry of uns that says where a prediction comes from."""
-PREDICTED = IS_PREDICTED
-"""Column of obs that is true for predicted cells, false for controls."""
 SOURCE_CELL = "cellflow_source_cell"
 """Column of obs with the name of the control cell that a cell was made from; empty where there is none."""
 CONTROL = "control"
 """Layer with the control cell that a cell was made from."""
 OTHER_TOOL = "another tool"
 """What a file names as its method where it was not written by `cellflow predict`."""
+_NUMBERS = {"seed": int, "fraction_clipped": float}
+_DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    CellflowError,
+)
+"""What reading text and arrays that somebody has changed may raise."""
 _FACTS = ("version", "model", "model_id", "method", "seed", "population", "fraction_clipped")
 
 
@@ -80,17 +90,18 @@ class PredictionFile:
                 "For another tool's, name its columns to `evaluate`: `--treatment-key`, `--control` "
                 "and `--sample-key`; `export` takes predictions of cellflow."
             )
+        predicted_flags(predicted.obs)
         try:
             return cls(
                 adata=predicted,
-                spec=DataSpec(**json.loads(str(uns["spec"]))),
+                spec=_spec(uns["spec"]),
                 transform=_part(uns, "transform", FeatureTransform.from_parts),
                 summaries=_part(uns, "summaries", Summaries.from_parts),
-                train_groups=tuple(str(group) for group in uns.get("train_groups", ())),
-                warnings=tuple(str(warning) for warning in uns.get("warnings", ())),
-                facts={name: _plain(uns[name]) for name in _FACTS if name in uns},
+                train_groups=_texts(uns.get("train_groups", ())),
+                warnings=_texts(uns.get("warnings", ())),
+                facts=_facts(uns),
             )
-        except (TypeError, ValueError, KeyError, CellflowError) as error:
+        except _DAMAGED as error:
             raise DataError(
                 f"Expected `uns[{KEY!r}]` as this version of cellflow writes it, found something else "
                 f"({error}).{place} Predict again, or update cellflow-cli."
@@ -135,7 +146,9 @@ class PredictionFile:
 
     def source_cells(self, rows: np.ndarray) -> np.ndarray:
         """Name of the control cell that each cell was made from, shape [n]; empty where there is none."""
-        return labels(self.adata.obs[SOURCE_CELL].iloc[rows])
+        if SOURCE_CELL not in self.adata.obs:
+            return np.full(len(rows), "", dtype=object)
+        return texts(self.adata.obs[SOURCE_CELL].iloc[rows])
 
     def check_features(self) -> None:
         """Whether the columns are the features of the transform in its order.
@@ -145,6 +158,8 @@ class PredictionFile:
         """
         names, genes = [str(name) for name in self.adata.var_names], list(self.features.genes)
         place, key = where(self.adata.obs), self.features.obsm_key
+        if self.adata.X is None:
+            raise DataError(f"Expected the predicted cells in `X`, found none.{place} Predict again.")
         if names != genes and sorted(names) == sorted(genes):
             raise DataError(
                 f"Expected the features of the model in its order, {listed(genes, 3)}, found all of them in "
@@ -159,6 +174,11 @@ class PredictionFile:
             raise DataError(
                 f"Expected `obsm[{key!r}]` in the prediction, found {listed(self.adata.obsm) or 'none'}."
                 f"{place} Predict again."
+            )
+        if key is not None and (shape := np.shape(self.adata.obsm[key])[1:]) != (self.features.n_features,):
+            raise DataError(
+                f"Expected {self.features.n_features} columns in `obsm[{key!r}]` of the prediction, found "
+                f"{' by '.join(map(str, shape)) or 'none'}.{place} Predict again."
             )
 
 
@@ -225,6 +245,25 @@ def _part(uns: Mapping[str, Any], name: str, from_parts: Any) -> Any:
     if f"{name}_json" not in uns:
         return None
     return from_parts(json.loads(str(uns[f"{name}_json"])), dict(uns.get(name, {})))
+
+
+def _spec(text: Any) -> DataSpec:
+    settings = json.loads(str(text))
+    if not isinstance(settings, dict):
+        raise ValueError(f"a {type(settings).__name__} for `spec`")
+    return DataSpec(**settings)
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    """A list of text, of which some writers make a single text."""
+    if isinstance(values, str):
+        return (values,)
+    return tuple(str(value) for value in np.atleast_1d(np.asarray(values, dtype=object)))
+
+
+def _facts(uns: Mapping[str, Any]) -> dict[str, Any]:
+    facts = {name: _plain(uns[name]) for name in _FACTS if name in uns}
+    return facts | {name: kind(facts[name]) for name, kind in _NUMBERS.items() if name in facts}
 
 
 def _plain(value: Any) -> Any:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cellflow_cli.data.columns import labels
+from cellflow_cli.data.columns import labels, texts
 from cellflow_cli.data.populations import POOLED, PopulationRows
 from cellflow_cli.data.schema import DataSpec
-from cellflow_cli.prediction.file import PREDICTED, SOURCE_CELL
+from cellflow_cli.prediction.file import SOURCE_CELL
+from cellflow_cli.prediction.flags import PREDICTED
 from cellflow_cli.types import Condition
 
 
@@ -27,7 +28,8 @@ def population_obs(
 ) -> pd.DataFrame:
     """Obs of the rows made from a control population; without a condition, of its own rows.
 
-    A cell that comes from noise is no control cell's: it keeps what is true of the whole population.
+    Samples and cell types are written as the data write them, treatments as the model does. A cell that comes
+    from noise is no control cell's: it keeps what is true of the whole population.
 
     Args:
         obs: Of the data with the control cells.
@@ -46,12 +48,11 @@ def population_obs(
     of_sample = sample_columns(spec)
     values_of_sample = dict(zip(spec.sample_key, control.sample, strict=True))
     for key in dict.fromkeys([*of_sample, *([spec.cell_type_key] if spec.cell_type_key else [])]):
-        values = labels(old[key]) if key in old else values_of_sample.get(key, control.group)
-        is_shared = key in of_sample and (key not in old or len(set(values)) == 1)
+        values = texts(old[key]) if key in old else values_of_sample.get(key, control.group)
+        is_shared = key in of_sample and (key not in old or len(set(labels(old[key]))) == 1)
         table[key] = values if is_shared or not is_noise else None
     if condition is None:
-        has_label = spec.treatment_key in old
-        table[spec.treatment_key] = labels(old[spec.treatment_key]) if has_label else spec.control[0]
+        table[spec.treatment_key] = _untreated(old, spec)
     else:
         table[spec.treatment_key] = condition.treatment
     if spec.dose_key is not None:
@@ -60,6 +61,14 @@ def population_obs(
     table[SOURCE_CELL] = "" if is_noise else names
     table[PREDICTED] = condition is not None
     return table
+
+
+def _untreated(old: pd.DataFrame, spec: DataSpec) -> np.ndarray | str:
+    """How the file writes its controls; that of the model where the model does not know the label."""
+    if spec.treatment_key not in old:
+        return spec.control[0]
+    known = np.isin(labels(old[spec.treatment_key]).astype(str), spec.control)
+    return np.where(known, texts(old[spec.treatment_key]), spec.control[0])
 
 
 def joined_obs(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -10,13 +10,16 @@ import pandas as pd
 import torch
 
 from cellflow_cli.data.columns import distinct
+from cellflow_cli.data.moving import moved
 from cellflow_cli.data.populations import PopulationRows
 from cellflow_cli.data.read import feature_names
-from cellflow_cli.data.schema import DataSpec
+from cellflow_cli.data.schema import COUNTS, DataSpec
 from cellflow_cli.data.tensors import PopulationReader
 from cellflow_cli.errors import DataError, listed
 from cellflow_cli.prediction.context import training_controls, why_context_is_ignored
 from cellflow_cli.prediction.file import SOURCE_CELL, provenance
+from cellflow_cli.prediction.known_cells import known_cell_warnings
+from cellflow_cli.prediction.new_data import new_data_warnings
 from cellflow_cli.prediction.obs import population_obs, sample_columns
 from cellflow_cli.prediction.part import Counts, Part
 from cellflow_cli.prediction.request import PredictionRequest
@@ -98,7 +101,7 @@ class Prediction:
     def counts_layer(self) -> Any:
         """`layers["counts"]` as CSR, shape [rows, g], empty for predicted rows; None without counts."""
         transform = self.model.transform
-        if transform.expression_kind != "counts" or not len(self.control_rows):
+        if transform.expression_kind not in COUNTS or not len(self.control_rows):
             return None
         import scipy.sparse as sp
 
@@ -176,6 +179,7 @@ def plan_prediction(
         BundleError: If the data lack features of the model.
         ConfigError, DataError: As `tasks`.
     """
+    adata = moved(adata, model.transform.features, request.layer)
     planned, warnings = tasks(model, adata.obs, request)
     warnings += _context_warnings(model, request, len(planned))
     model.transform.apply(adata, planned[0].control.rows[:1], request.min_coverage)  # are the features there?
@@ -184,7 +188,15 @@ def plan_prediction(
         warnings.append(f"missing features stand at their training means: {listed(missing)}")
     if model.run.get("stopped") == "interrupted":
         warnings.append("the training of this model was interrupted before it had finished")
+    warnings += new_data_warnings(
+        model.transform,
+        model.summaries.profiles,
+        adata,
+        [task.control for task in planned],
+        request.min_coverage,
+    )
     warnings += _type_warnings(_reader(model, adata, request), planned)
+    warnings += known_cell_warnings(model, _reader(model, adata, request), planned)
     if model.method.from_noise:
         warnings.append(_noise_warning(model.spec))
     return Prediction(

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cellflow_cli.data.spelling import canonical
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -52,6 +54,27 @@ class PredictionRequest:
     sample_name: str | None = field(
         default=None, metadata={"help": "Name of the sample, where the file has no sample column."}
     )
+    control: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "Value(s) of the treatment column that mean untreated in these data, where they are "
+            "written otherwise than in training.",
+            "metavar": "LABEL",
+            "default": "as in training",
+        },
+    )
+    min_cells: int | None = field(
+        default=None,
+        metadata={
+            "help": "Minimum control cells of a sample.",
+            "metavar": "N",
+            "min": 1,
+            "default": "as in training",
+        },
+    )
+    drop_small: bool = field(
+        default=False, metadata={"help": "Leave out samples with fewer control cells than the minimum."}
+    )
     population: str = field(
         default="own",
         metadata={
@@ -77,3 +100,15 @@ class PredictionRequest:
         default=8192,
         metadata={"help": "Cells transported at a time; bounds memory.", "min": 1, "panel": "Compute"},
     )
+    layer: str | None = field(
+        default=None,
+        metadata={
+            "help": "Where this file holds the values that the model was trained on: a layer, X or raw; "
+            "default: where the training data held them.",
+            "metavar": "NAME",
+        },
+    )
+
+    def __post_init__(self) -> None:
+        given = (self.control,) if isinstance(self.control, str) else self.control
+        object.__setattr__(self, "control", tuple(canonical(label) for label in given))

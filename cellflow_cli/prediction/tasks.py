@@ -6,12 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellflow_cli.data.columns import dose_values, is_control, labels, missing_column, where
+from cellflow_cli.data.columns import distinct, dose_values, labels, missing_column, where
+from cellflow_cli.data.holdout import resolved
+from cellflow_cli.data.holdout_text import Holdout
 from cellflow_cli.data.populations import POOLED, PopulationRows, control_table
+from cellflow_cli.data.spelling import canonical
+from cellflow_cli.data.spelling import chosen as chosen_labels
 from cellflow_cli.data.validation.columns import predicted_findings
 from cellflow_cli.data.validation.finding import raise_first
+from cellflow_cli.data.validation.labels import alike_findings
 from cellflow_cli.errors import ConfigError, DataError, listed, nearest
 from cellflow_cli.prediction.context import CONTEXTS
+from cellflow_cli.prediction.labels import known_label_findings, merged_warnings, spec_of_data
 from cellflow_cli.prediction.request import PredictionRequest
 from cellflow_cli.prediction.trained_model import TrainedModel
 from cellflow_cli.types import Condition
@@ -35,12 +41,15 @@ def tasks(model: TrainedModel, obs: pd.DataFrame, request: PredictionRequest) ->
     if request.population not in CONTEXTS:
         hint = nearest(request.population, CONTEXTS)
         raise ConfigError(f"Expected population {listed(CONTEXTS)}, found {request.population!r}.{hint}")
-    controls = control_table(obs, model.spec, request.assume_control, request.sample_name)
+    spec = spec_of_data(model, obs, request)
+    controls = control_table(obs, spec, request.assume_control, request.sample_name)
+    raise_first(known_label_findings(model, obs, controls, request.sample_name))
     chosen = _samples(model, obs, controls, request.samples)
     conditions, warnings = requested_conditions(model, request)
+    warnings += merged_warnings(spec, obs, chosen)
     if request.like is None:
         return [Task(control=control, conditions=tuple(conditions)) for control in chosen], warnings
-    measured = _measured(model, request.like)
+    measured = _measured(model, request, chosen)
     planned = [
         Task(
             control=control,
@@ -62,19 +71,21 @@ def requested_conditions(
 ) -> tuple[list[Condition], list[str]]:
     """Conditions to predict, in trained order, and warnings about doses between or beyond trained ones."""
     spec, shape = model.spec, model.shape
+    trained_as = {canonical(name): name for name in shape.treatments}
     warnings: list[str] = []
     for name in request.treatments or ():
-        if name in spec.control:
+        if canonical(name) in (*spec.control, *request.control):
             raise ConfigError(
                 f"Expected treatments to predict, found the control {name!r}. The control cells are part "
                 "of the output as they are."
             )
-        if name not in shape.treatments:
+        if canonical(name) not in trained_as:
             raise ConfigError(
                 f"Expected treatments that the model was trained on ({listed(shape.treatments, 10)}), found "
                 f"{name!r}.{nearest(name, shape.treatments)} Choose with `--treatment`."
             )
-    treatments = [t for t in shape.treatments if request.treatments is None or t in request.treatments]
+    wanted = None if request.treatments is None else set(map(canonical, request.treatments))
+    treatments = [name for label, name in trained_as.items() if wanted is None or label in wanted]
     conditions: list[Condition] = []
     for treatment in treatments:
         trained = shape.doses.get(treatment, ())
@@ -114,7 +125,8 @@ def _samples(
     if samples == "all":
         return list(controls)
     if samples == "unseen":
-        chosen = [control for control in controls if control.group not in model.trained_groups]
+        trained = set(map(canonical, model.trained_groups))
+        chosen = [control for control in controls if control.group not in trained]
         if not chosen:
             raise DataError(
                 f"Expected samples that the model never trained on, found only trained ones: "
@@ -125,17 +137,20 @@ def _samples(
     if isinstance(samples, str):
         raise ConfigError(f"Expected samples 'unseen', 'all' or COLUMN=VALUE,..., found {samples!r}.")
     kept = np.ones(len(obs), dtype=bool)
-    for column, wanted in samples.items():
+    for name, wanted in samples.items():
+        column = name
+        if isinstance(wanted, str):
+            column, wanted, _ = resolved(obs, Holdout(name, wanted))
         if finding := missing_column(obs, column, "--samples"):
             raise_first([finding])
-        values, names = labels(obs[column]), [str(value) for value in wanted]
-        unknown = [name for name in names if name not in set(values)]
+        values = labels(obs[column])
+        names, unknown = _named(wanted, distinct(values))
         if unknown:
             raise DataError(
                 f'Expected {listed(unknown)} in `obs["{column}"]`, found {listed(sorted(set(values)))}.'
                 f"{nearest(unknown[0], set(values))}{where(obs)} Choose with `--samples`."
             )
-        kept &= np.isin(values, names)
+        kept &= np.isin(values.astype(str), names)
     partial = [control.name for control in controls if 0 < kept[control.rows].sum() < len(control.rows)]
     if partial:
         raise DataError(
@@ -149,6 +164,14 @@ def _samples(
     return chosen
 
 
+def _named(wanted: Iterable[str], known: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Known labels among those that are wanted, and the rest; one text is taken as `--samples` takes it."""
+    if isinstance(wanted, str):
+        return chosen_labels(wanted, known)
+    names = [canonical(value) for value in wanted]
+    return [name for name in names if name in known], [name for name in names if name not in known]
+
+
 def _of_sample(measured: Mapping[tuple[str, ...], set[Condition]], sample: tuple[str, ...]) -> set[Condition]:
     """Conditions of the measured samples that a control serves; it may be pooled over some keys."""
     fits = (
@@ -159,20 +182,35 @@ def _of_sample(measured: Mapping[tuple[str, ...], set[Condition]], sample: tuple
     return set().union(*fits)
 
 
-def _measured(model: TrainedModel, obs: pd.DataFrame) -> dict[tuple[str, ...], set[Condition]]:
-    """Conditions measured per sample."""
-    spec = model.spec
+def _measured(
+    model: TrainedModel, request: PredictionRequest, chosen: Sequence[PopulationRows]
+) -> dict[tuple[str, ...], set[Condition]]:
+    """Conditions measured per sample.
+
+    Raises:
+        DataError: If a column is missing, or a label looks like one of the model or of the chosen samples.
+    """
+    spec, obs = model.spec, request.like
+    if obs is None:
+        return {}
     for column in (spec.treatment_key, *spec.sample_key, *([spec.dose_key] if spec.dose_key else [])):
         if finding := missing_column(obs, column, "--like"):
             raise_first([finding])
     raise_first(predicted_findings(obs))
-    treated = ~is_control(obs, spec)
+    known = [*spec.control, *request.control, *map(canonical, model.shape.treatments)]
+    raise_first(alike_findings(obs, spec.treatment_key, known, "the model"))
+    for i, key in enumerate(spec.sample_key):
+        here = [control.sample[i] for control in chosen if control.sample[i] != POOLED]
+        raise_first(alike_findings(obs, key, here, "the control cells"))
+    treated = ~np.isin(labels(obs[spec.treatment_key]).astype(str), [*spec.control, *request.control])
     frame = obs.loc[treated]
     keys = [labels(frame[key]) for key in spec.sample_key]
     treatments = labels(frame[spec.treatment_key])
     doses = dose_values(frame[spec.dose_key])[0] if spec.dose_key else np.full(len(frame), np.nan)
+    trained_as = {canonical(name): name for name in model.shape.treatments}
     measured: dict[tuple[str, ...], set[Condition]] = {}
     for *sample, treatment, dose in zip(*keys, treatments, doses, strict=True):
-        condition = Condition(str(treatment), None if np.isnan(dose) else float(dose))
+        name = trained_as.get(treatment, str(treatment))
+        condition = Condition(name, None if np.isnan(dose) else float(dose))
         measured.setdefault(tuple(map(str, sample)), set()).add(condition)
     return measured

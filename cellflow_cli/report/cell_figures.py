@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 
 from cellflow_cli.report.cells import PlottedCells, PlottedPopulation
 from cellflow_cli.report.figures import CONTROL, GHOST, MEASURED, PREDICTED, Figure, blank, quiet
+from cellflow_cli.report.text import drawn, shortened
 from cellflow_cli.statistics.feature_changes import Marginal
 
 _COLOURS = {"control": CONTROL, "measured": MEASURED, "predicted": PREDICTED}
@@ -40,14 +42,14 @@ def embedding_figure(cells: PlottedCells, shown: Sequence[PlottedPopulation], ch
             size = float(np.clip(2000 / max(1, len(points)), 3, 9))
             style = {"s": size, "color": _COLOURS[role], "marker": _MARKS[role]}
             panel.scatter(*points.T, alpha=0.5, lw=0, rasterized=True, **style)
-        panel.set_title(one.title, fontsize=9)
+        panel.set_title(drawn(one.title), fontsize=9)
         panel.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
         quiet(panel)
     for panel in panels[len(shown) :]:
         panel.set_axis_off()
     _legend(panels[0], marks=True)
-    drawing.supxlabel(cells.projection.axes[0], fontsize=9)
-    drawing.supylabel(cells.projection.axes[1], fontsize=9)
+    drawing.supxlabel(drawn(cells.projection.axes[0]), fontsize=9)
+    drawing.supylabel(drawn(cells.projection.axes[1]), fontsize=9)
     caption = f"{choice} {cells.basis}"
     return Figure("embedding", "Control, measured and predicted cells", caption, drawing, print_only=True)
 
@@ -61,7 +63,7 @@ def marginals_figure(shown: Sequence[PlottedPopulation], choice: str) -> Figure 
     drawing = blank(1.75 * columns, 1.75 * len(changed) + 0.2)
     blocks = np.atleast_1d(drawing.subfigures(len(changed), 1, squeeze=False)).ravel()
     for block, one in zip(blocks, changed, strict=True):
-        block.suptitle(one.title, x=0.01, ha="left", fontsize=9, fontweight="bold")
+        block.suptitle(drawn(one.title), x=0.01, ha="left", fontsize=9, fontweight="bold")
         panels = block.subplots(1, columns, squeeze=False)[0]
         for panel, marginal in zip(panels, one.marginals, strict=False):
             _draw_marginal(panel, marginal)
@@ -90,12 +92,12 @@ def changes_figure(shown: Sequence[PlottedPopulation], choice: str, unit: str) -
         panel.plot(measured, at, "s", ms=5, color=MEASURED, label="measured")
         panel.plot(predicted, at, "^", ms=5, color=PREDICTED, label="predicted")
         panel.axvline(0, color=CONTROL, lw=0.8)
-        panel.set_yticks(at, [c.feature for c in changes])
-        panel.set_title(one.title, fontsize=9)
+        panel.set_yticks(at, [drawn(c.feature) for c in changes])
+        panel.set_title(drawn(one.title), fontsize=9)
         quiet(panel, "x")
     marks, labels = panels[0].get_legend_handles_labels()  # above the panels, whose marks it would look like
     drawing.legend(marks, labels, frameon=False, fontsize=8, loc="outside upper right", ncols=2)
-    drawing.supxlabel(f"change of the mean against the control ({unit})", fontsize=9)
+    drawing.supxlabel(f"change of the mean against the control ({drawn(unit)})", fontsize=9)
     caption = f"{choice} Features by size of the measured change in standard deviations, largest on top."
     return Figure("changes", "Measured and predicted changes", caption, drawing, print_only=True)
 
@@ -122,18 +124,18 @@ def plot_data(cells: PlottedCells, first: PlottedPopulation) -> dict[str, Any]:
     low, high = _ranges(cells.populations)
     populations = [
         {
-            "title": one.title,
+            "title": shortened(one.title),
             "sample": one.sample,
             "text": changes_text(one),
             "measured": _packed(one.measured, low, high),
             "predicted": _packed(one.predicted, low, high),
             "marginals": [_marginal(marginal) for marginal in one.marginals],
-            "changes": [[c.feature, _short(c.measured), _short(c.predicted)] for c in one.changes.changes],
+            "changes": _changes(one),
         }
         for one in cells.populations
     ]
     return {
-        "axes": list(cells.projection.axes),
+        "axes": [_plotted(axis) for axis in cells.projection.axes],
         "ranges": [[_short(low[i]), _short(high[i])] for i in range(2)],
         "controls": {one.sample: _packed(one.control, low, high) for one in cells.populations},
         "populations": populations,
@@ -144,7 +146,7 @@ def plot_data(cells: PlottedCells, first: PlottedPopulation) -> dict[str, Any]:
 def _draw_marginal(panel: Axes, marginal: Marginal) -> None:
     for role, shares in _shares(marginal).items():
         panel.stairs(shares, marginal.edges, color=_COLOURS[role], ls=_LINES[role], lw=1.3, label=role)
-    panel.set_title(marginal.feature, fontsize=8)
+    panel.set_title(drawn(marginal.feature), fontsize=8)
     panel.set_yticks([])
     quiet(panel)
 
@@ -201,7 +203,24 @@ def _packed(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
 def _marginal(marginal: Marginal) -> dict[str, Any]:
     shares = {role: [round(float(v), 4) for v in values] for role, values in _shares(marginal).items()}
     low, width = marginal.edges[0], marginal.edges[1] - marginal.edges[0]
-    return {"feature": marginal.feature, "low": _short(low), "width": _short(width), **shares}
+    return {"feature": _plotted(marginal.feature), "low": _short(low), "width": _short(width), **shares}
+
+
+def _changes(one: PlottedPopulation) -> list[list[str | float]]:
+    """Name and both changes of each feature; names that look alike once they are shortened get a number."""
+    taken: dict[str, int] = {}
+    lines: list[list[str | float]] = []
+    for change in one.changes.changes:
+        name = _plotted(change.feature)
+        taken[name] = taken.get(name, 0) + 1
+        number = "" if taken[name] == 1 else f" ({taken[name]})"
+        lines.append([f"{name}{number}", _short(change.measured), _short(change.predicted)])
+    return lines
+
+
+def _plotted(name: str) -> str:
+    """A name as plotly shows it unchanged: it reads `<b>` as HTML and `%{y}` as a value."""
+    return escape(shortened(name), quote=False).replace("%{", "&#37;{")
 
 
 def _short(x: float) -> float:

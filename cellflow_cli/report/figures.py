@@ -1,6 +1,7 @@
 """Static figures: what they are drawn with, and those of scores."""
 
 import io
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -13,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from cellflow_cli.evaluation.result import Scores
 from cellflow_cli.published_metrics import find
-from cellflow_cli.report.text import counted, metric_title
+from cellflow_cli.report.text import counted, drawn, metric_title
 from cellflow_cli.statistics.baseline_ranking import BaselineComparison
 from cellflow_cli.statistics.breakdown import labelled
 from cellflow_cli.statistics.lines import DECODED, FLOOR, MODEL, NULL
@@ -61,7 +62,9 @@ def rendered(drawing: matplotlib.figure.Figure, kind: str, dpi: int = 200) -> by
     """A drawing as the bytes of a `png` or `svg` file; the same drawing gives the same bytes."""
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     buffer = io.BytesIO()
-    with rc_context({"svg.hashsalt": "cellflow"}):  # without a salt the names inside an SVG are drawn anew
+    # without a salt the names inside an SVG are drawn anew
+    with rc_context({"svg.hashsalt": "cellflow"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # an emoji is drawn as a box
         drawing.savefig(buffer, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
     return buffer.getvalue()
 
@@ -100,7 +103,7 @@ def scores_figure(summary: Summary, metric: str) -> Figure:
         panel.plot(means[name], at, mark, ms=8, color=colour, mec="white", mew=0.6)
     if FLOOR in means:
         panel.axvline(means[FLOOR], color=GREEN, lw=1, ls="--", zorder=0)
-    panel.set_yticks(range(len(order)), order)
+    panel.set_yticks(range(len(order)), [drawn(name) for name in order])
     panel.set_xlabel(f"{metric_title(metric)} ({'higher' if sign < 0 else 'lower'} is better)", fontsize=9)
     quiet(panel, "x")
     for label in panel.get_yticklabels():
@@ -130,7 +133,7 @@ def differences_figure(
         mark = "o" if one.lead > 0 else "s"
         panel.plot(one.difference, at, mark, ms=8, color=colour, mec="white", mew=0.6)
     panel.axvline(0, color=CONTROL, lw=1)
-    panel.set_yticks(range(len(baselines)), [one.baseline for one in reversed(baselines)])
+    panel.set_yticks(range(len(baselines)), [drawn(one.baseline) for one in reversed(baselines)])
     side = "right" if baselines[0].best == "high" else "left"
     panel.set_xlabel(
         f"model minus baseline, {metric_title(metric)} (better to the {side} of zero)", fontsize=9
@@ -162,7 +165,7 @@ def effects_figure(scores: Scores, metric: str, baseline: str | None) -> Figure 
     if baseline not in (None, NULL) and baseline in wide:
         shown.insert(0, (str(baseline), "s", MEASURED))
     for name, mark, colour in shown:
-        (marks,) = panel.plot(wide[NULL], wide[name], mark, ms=5, color=colour, label=name)
+        (marks,) = panel.plot(wide[NULL], wide[name], mark, ms=5, color=colour, label=drawn(name))
         marks.set(alpha=0.75, mec="white", mew=0.4)
     ends = [float(wide[NULL].min()), float(wide[NULL].max())]
     panel.plot(ends, ends, color=CONTROL, lw=1, ls=":", label="unchanged controls")

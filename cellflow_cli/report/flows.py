@@ -20,11 +20,13 @@ from cellflow_cli.model import Model, paths, why_no_paths
 from cellflow_cli.prediction.file import PredictionFile
 from cellflow_cli.report.cells import MAX_POINTS, PlottedPopulation, Projection
 from cellflow_cli.report.figures import CONTROL, GHOST, MEASURED, PREDICTED, rendered
+from cellflow_cli.report.text import drawn
 
 TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _FRACTIONS = {0.25: "¼", 0.5: "½", 0.75: "¾"}
 _PANEL = 1.25  # inches
 _LABELS = 1.1  # inches for the names of the rows
+_LINES = 4  # of the name of a row
 _HEADING = 0.42  # inches above the rows of a population
 
 
@@ -173,12 +175,13 @@ def _check_frames(populations: Sequence[PopulationFlow], times: Sequence[float])
 
 
 def _draw_block(block: SubFigure, population: PopulationFlow, times: Sequence[float]) -> None:
-    block.suptitle(population.title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    block.suptitle(drawn(population.title), x=0.01, ha="left", fontsize=10, fontweight="bold")
     axes = block.subplots(len(population.flows), len(times) + 2, squeeze=False)
     titles = ["source", *(f"t = {_text(time)}" for time in times), "target"]
     limits, size = _limits(population), _point_size(population)
     for row, (name, clouds) in zip(axes, population.flows.items(), strict=True):
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9, labelpad=8)
+        lines = "\n".join(drawn(line) for line in name.split("\n")[:_LINES])
+        row[0].set_ylabel(lines, rotation=0, ha="right", va="center", fontsize=9, labelpad=8)
         row[-2].scatter(*np.asarray(population.target).T, color=GHOST, s=size, lw=0, rasterized=True)
         colours = [CONTROL, *[PREDICTED] * len(times), MEASURED]
         for panel, cloud, colour in zip(

@@ -13,6 +13,7 @@ from cellflow_cli.report import cell_figures, checks, figures, sections
 from cellflow_cli.report.data import ReportData
 from cellflow_cli.report.figures import Figure
 from cellflow_cli.report.flows import flow_figure
+from cellflow_cli.report.text import shortened
 from cellflow_cli.statistics.lines import MODEL
 
 PAGE = "report.html"
@@ -61,6 +62,7 @@ def render(data: ReportData, drawn: Figures = Figures()) -> str:  # noqa: B008
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["shortened"] = shortened
     environment.globals["base64"] = lambda content: base64.b64encode(content).decode("ascii")
     return environment.get_template("report.html.j2").render(
         figures=drawn,

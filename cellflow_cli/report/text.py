@@ -1,12 +1,16 @@
 """Numbers, lists and names as people read them."""
 
 import math
+import unicodedata
 from collections.abc import Iterable
 
 from cellflow_cli.statistics.lines import NULL
 
 NONE = "–"
 _ROUNDING = 1e-12  # differences of means that are equal up to rounding
+LONGEST = 40
+"""Letters of a label that are shown; a table has the rest as its tooltip."""
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, direction of writing, halves of letters, ends of lines
 _MINUS = "\N{MINUS SIGN}"
 _METRICS = {
     "energy": "energy distance",
@@ -45,6 +49,22 @@ def percent(share: float) -> str:
     return f"{text.replace('-', _MINUS)} %"
 
 
+def shortened(text: object, limit: int = LONGEST) -> str:
+    """A label on one line, without control characters; a longer one has an ellipsis in its middle."""
+    whole = str(text)
+    if len(whole) > 2 * limit + 2:  # nobody reads 100,000 letters, and nothing has to walk through them
+        whole = f"{whole[: limit + 1]}{whole[-limit - 1 :]}"
+    line = "".join(" " if unicodedata.category(letter) in _UNSEEN else letter for letter in whole)
+    if len(str(text)) <= limit:
+        return line
+    return f"{line[: limit // 2]}…{line[-(limit - limit // 2 - 1) :]}"
+
+
+def drawn(text: object) -> str:
+    """A label as a text of a figure: shortened, and not read as mathematics."""
+    return shortened(text).replace("$", r"\$")
+
+
 def counted(n: int, noun: str) -> str:
     """`1 group`, `4 groups`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
@@ -52,7 +72,7 @@ def counted(n: int, noun: str) -> str:
 
 def names(values: Iterable[object], limit: int = 8) -> str:
     """Values joined by commas: at most `limit` of them, then how many more."""
-    items = [str(value) for value in values]
+    items = [shortened(value) for value in values]
     shown = ", ".join(items[:limit])
     return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
 

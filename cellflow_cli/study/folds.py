@@ -48,7 +48,7 @@ def folds_by_group(obs: pd.DataFrame, spec: DataSpec, n_folds: int | None) -> li
         n_folds: How many folds; default: one for each group, at most ten.
 
     Raises:
-        ConfigError: If there are fewer groups than folds, or a group cannot be named on its own.
+        ConfigError: If there are fewer groups than folds.
         DataError: If populations cannot be paired, or no held-out group has a condition that others have.
     """
     spec = replace(spec, holdout=(), split_key=None)
@@ -61,17 +61,12 @@ def folds_by_group(obs: pd.DataFrame, spec: DataSpec, n_folds: int | None) -> li
             f"Expected between 2 and {len(groups)} folds for the {len(groups)} treated groups of "
             f'`obs["{spec.group}"]`, found {n}. Choose with `--folds`, or another column with `--by`.'
         )
-    if ambiguous := [group for group in groups if "," in group or group != group.strip()]:
-        raise ConfigError(
-            f"Expected groups without commas and outer spaces, found {listed(ambiguous)}. Rename them in "
-            f'`obs["{spec.group}"]`, or split them with `--split-key`.'
-        )
     bounds = [round(i * len(groups) / n) for i in range(n + 1)]
     parts = [tuple(groups[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
     folds = [
         Fold(
             name=str(i),
-            spec=replace(spec, holdout=(f"{spec.group}={','.join(part)}",)),
+            spec=replace(spec, holdout=_holdout(spec.group, part)),
             scored=((HELD_OUT, part),),
         )
         for i, part in enumerate(parts, start=1)
@@ -118,6 +113,13 @@ def folds_by_column(
         )
     fold = Fold(name="split", spec=spec, scored=tuple(scored), training_column=training_column)
     return _trainable([fold], obs, table, validation)
+
+
+def _holdout(column: str, groups: Sequence[str]) -> tuple[str, ...]:
+    """One setting for all groups; one for each where a comma in a name would be taken for two."""
+    if any("," in group for group in groups):
+        return tuple(f"{column}={group}" for group in groups)
+    return (f"{column}={','.join(groups)}",)
 
 
 def not_scored(folds: Sequence[Fold]) -> list[dict[str, Any]]:

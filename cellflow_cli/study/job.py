@@ -15,12 +15,14 @@ from cellflow_cli.config import to_dict
 from cellflow_cli.data.columns import distinct, labels
 from cellflow_cli.data.populations import population_table
 from cellflow_cli.data.read import read
+from cellflow_cli.data.renaming import as_named
+from cellflow_cli.data.unchanged import check_unchanged
 from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.evaluation.evaluate import evaluate
 from cellflow_cli.files import replaced_folder
-from cellflow_cli.model import Model, load, train
+from cellflow_cli.model import Model, load, plan, train
 from cellflow_cli.prediction import PredictionRequest, predict
-from cellflow_cli.prediction.file import PREDICTED
+from cellflow_cli.prediction.flags import PREDICTED
 from cellflow_cli.statistics.lines import MODEL
 from cellflow_cli.study.folds import TRAINING, Fold, marks
 from cellflow_cli.study.variants import Variant
@@ -106,7 +108,8 @@ def run_job(job: StudyJob) -> dict[str, Any]:
     Raises:
         CellflowError: Whatever training, prediction or scoring find; nothing is written then.
     """
-    adata = read(job.data, job.fold.spec.features)
+    adata = as_named(read(job.data, job.fold.spec.features), job.fold.spec)
+    check_unchanged(job.data, job.data_hashes)
     populations = population_table(adata.obs, job.fold.spec)
     if populations.dropped:  # dropped from the training, and so from the scores
         adata = adata[populations.rows_of(populations.groups)].copy()
@@ -137,7 +140,8 @@ def _model(job: StudyJob, adata: anndata.AnnData) -> Model:
     facts = finished(job.folder)
     if facts is not None and job.is_trained(facts):
         return load(job.folder / MODEL_FOLDER, device=job.device)
-    return train(adata, replace(job.variant.config, data=job.fold.spec, seed=job.seed), device=job.device)
+    run = replace(job.variant.config, data=job.fold.spec.of_named_data(), seed=job.seed)
+    return train(adata, run, plan=plan(adata.obs, run), device=job.device)  # checked before the first job
 
 
 class _JobScores(NamedTuple):

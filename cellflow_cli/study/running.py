@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from cellflow_cli.errors import CellflowError, NumericalError, OutputError
+from cellflow_cli.errors import CellflowError, NumericalError, OutputError, is_out_of_memory
 from cellflow_cli.study.job import StudyJob, finished, run_job
 from cellflow_cli.study.study import JOBS, Study
 
@@ -148,17 +148,13 @@ def _result(job: StudyJob, do: DoJob) -> Facts | CellflowError:
         return do(job)
     except CellflowError as error:
         return error
-    except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError) or _is_memory(error)):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
         return NumericalError(
             "Expected enough memory for the training, found too little. Give the variant a smaller network "
             "or fewer cells a step, or run fewer in parallel with `--jobs 1`."
         )
-
-
-def _is_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "alloc" in str(error)
 
 
 def cores() -> int:

@@ -1,9 +1,11 @@
 """What happened in training, one line per logged step."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+from cellflow_cli.plain import parse
 
 
 @dataclass
@@ -22,12 +24,15 @@ class History:
 
     @classmethod
     def from_lines(cls, lines: Iterable[str]) -> "History":
-        """The rows of a `history.jsonl`."""
-        return cls([dict(_object(line)) for line in lines if line.strip()])
+        """The rows of a `history.jsonl`.
 
-
-def _object(line: str) -> Mapping[str, Any]:
-    value = json.loads(line)
-    if not isinstance(value, dict):
-        raise ValueError(f"expected a JSON object per line, found {line[:40]!r}")
-    return value
+        Raises:
+            PlainError: If a line is no JSON object.
+        """
+        return cls(
+            [
+                parse(line, f"history.jsonl, line {i}").table()
+                for i, line in enumerate(lines, start=1)
+                if line.strip()
+            ]
+        )

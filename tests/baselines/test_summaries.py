@@ -138,7 +138,7 @@ def test_cell_types_come_back_and_older_summaries_have_none(light):
     older = Summaries.from_parts({k: v for k, v in text.items() if k != "cell_types"}, found.arrays())
     assert older.types is None
     assert "cell_types" not in older.to_json()
-    with pytest.raises(ValueError, match="lack type_mean"):
+    with pytest.raises(ValueError, match="Expected `type_mean`"):
         Summaries.from_parts(text, {k: v for k, v in found.arrays().items() if k != "type_mean"})
 
 
@@ -151,7 +151,7 @@ def test_cell_types_that_do_not_fit_are_refused():
 
 def test_broken_parts_are_refused():
     found = summary()
-    with pytest.raises(ValueError, match="lack groups, std"):
+    with pytest.raises(ValueError, match="Expected `groups`"):
         Summaries.from_parts(
             {k: v for k, v in found.to_json().items() if k != "groups"},
             {k: v for k, v in found.arrays().items() if k != "std"},

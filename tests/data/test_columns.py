@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellflow_cli.data.columns import distinct, dose_values, is_missing, labels, missing_column
+from cellflow_cli.data.columns import distinct, dose_values, is_missing, labels, missing_column, texts
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,8 @@ def test_whole_numbers_read_alike_whatever_the_type(column):
 
 
 def test_labels_keep_text_and_fractions():
-    assert list(labels(pd.Series(["1.0", "a b"]))) == ["1.0", "a b"]
+    assert list(labels(pd.Series(["1.0", "a b"]))) == ["1", "a b"]
+    assert list(texts(pd.Series(["1.0", "a b "]))) == ["1.0", "a b "]
     assert list(labels(pd.Series([0.5, 1.25]))) == ["0.5", "1.25"]
     assert list(labels(pd.Series([True, False]))) == ["True", "False"]
 

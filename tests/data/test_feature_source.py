@@ -26,13 +26,13 @@ def test_a_text_names_a_matrix_and_a_space(text, matrix, space, config):
 )
 def test_other_texts_are_refused(text):
     assert named_matrix(text) is None
-    message = rf"to be X, layers/NAME, obsm/NAME or pca:K, found '{text}'.*--features"
+    message = rf"to be X, raw, layers/NAME, obsm/NAME or pca:K, found '{text}'.*--features"
     with pytest.raises(ConfigError, match=message):
         parse_features(text)
 
 
 def test_the_message_says_what_a_space_takes_or_which_was_meant():
-    with pytest.raises(ConfigError, match="Expected a whole number K of at least 1"):
+    with pytest.raises(ConfigError, match="Expected a whole number K from 1 to 10,000"):
         parse_features("pca:0")
     with pytest.raises(ConfigError, match=r"Did you mean 'pca'\?"):
         parse_features("pcs:30")

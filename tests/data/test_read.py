@@ -11,13 +11,13 @@ import scipy.sparse as sp
 
 from cellflow_cli.data.read import (
     feature_names,
-    file_hashes,
     read,
     read_obs,
     rename_columns,
     unique_feature_names,
     values,
 )
+from cellflow_cli.data.unchanged import file_hashes
 from cellflow_cli.errors import DataError
 
 
@@ -169,7 +169,7 @@ def test_a_folder_that_is_no_zarr(cohort, saved, tmp_path):
         read([tmp_path])
 
 
-@pytest.mark.parametrize("part", ["obs", "obs/patient", "obs/_index", "X"])
+@pytest.mark.parametrize("part", ["obs", "obs/_index", "X"])
 def test_a_zarr_that_lacks_a_part(cohort, saved, part):
     path = saved(cohort, "cells.zarr")
     shutil.rmtree(path / part)
@@ -219,12 +219,12 @@ def test_values_are_named(cohort):
 
 def test_a_matrix_that_is_not_there(cohort):
     cohort.layers["counts"] = cohort.X
-    with pytest.raises(DataError, match=r"Did you mean 'counts'.*--features"):
+    with pytest.raises(DataError, match=r"Did you mean 'counts'.*--layer"):
         values(cohort, "layers/count")
     with pytest.raises(DataError, match=r"`obsm\['X_pca'\]`, found none"):
         values(cohort, "obsm/X_pca")
     empty = anndata.AnnData(obs=cohort.obs.copy(), var=cohort.var.copy(), layers={"raw": cohort.X})
-    with pytest.raises(DataError, match=r"Expected `X`, found none.*'layers/raw'"):
+    with pytest.raises(DataError, match=r"Expected `X`, found `layers/raw`.*--layer layers/raw"):
         values(empty, "X")
 
 

@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 
-from cellflow_cli.data.schema import DataSpec, parse_holdout
+from cellflow_cli.data.holdout_text import parse_holdout
+from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.errors import ConfigError
 
 REQUIRED = {"treatment_key": "treatment", "control": "DMSO", "sample_key": ("patient", "culture")}
@@ -29,7 +30,7 @@ def test_the_source_is_resolved_once():
 
 
 def test_holdout_is_parsed():
-    assert parse_holdout("patient=P7, P9") == ("patient", ("P7", "P9"), 0.0)
+    assert parse_holdout("patient=P7, P9") == ("patient", "P7, P9", 0.0)
     assert parse_holdout("0.25").fraction == 0.25
 
 

@@ -11,6 +11,7 @@ from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.transform import FeatureTransform
 from cellflow_cli.errors import BundleError, ConfigError, DataError
 from cellflow_cli.features.pca import PCAConfig
+from cellflow_cli.plain import PlainError
 
 
 def pca_spec(spec, k=5, expression="counts"):
@@ -148,7 +149,7 @@ def test_no_gene_in_common(cohort, spec):
     transform = fit_features(cohort, spec, np.arange(50))
     other = cohort.copy()
     other.var_names = [f"ENSG{i}" for i in range(other.n_vars)]
-    with pytest.raises(BundleError, match="symbols or identifiers"):
+    with pytest.raises(BundleError, match="the model has for example"):
         transform.apply(other, min_coverage=0.0)
 
 
@@ -166,14 +167,14 @@ def test_a_stored_transform_is_the_same(cohort, spec, features):
 def test_a_stored_transform_that_lacks_a_part(cohort, spec):
     transform = fit_features(cohort, spec, np.arange(100))
     arrays = transform.arrays()
-    with pytest.raises(BundleError, match="to have 'mean'"):
+    with pytest.raises(PlainError, match="Expected `mean`"):
         FeatureTransform.from_parts(transform.to_json(), {k: v for k, v in arrays.items() if k != "mean"})
-    with pytest.raises(BundleError, match=r"`scale`.*\(6,\), found \(5,\)"):
+    with pytest.raises(PlainError, match=r"`scale`.*\(6,\), found \(5,\)"):
         FeatureTransform.from_parts(transform.to_json(), {**arrays, "scale": arrays["scale"][1:]})
     plain = transform.to_json()
-    with pytest.raises(BundleError, match=r"`shares` of the shape \(0,\), found \(2,\)"):
+    with pytest.raises(PlainError, match=r"`shares` of the shape \(0,\), found \(2,\)"):
         FeatureTransform.from_parts(plain, {**arrays, "shares": np.ones(2)})
-    with pytest.raises(BundleError, match="to have 'space'"):
+    with pytest.raises(PlainError, match="'space'.* and no other"):
         FeatureTransform.from_parts({k: v for k, v in plain.items() if k != "space"}, arrays)
     with pytest.raises(ConfigError, match="found 'nmf:3'"):
         FeatureTransform.from_parts({**plain, "features": "nmf:3"}, arrays)

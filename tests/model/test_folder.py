@@ -10,6 +10,8 @@ import torch
 
 from cellflow_cli.errors import BundleError, OutputError
 from cellflow_cli.model import folder as bundle
+from cellflow_cli.plain import Plain
+from tests.model.tampering import reseal
 
 
 @pytest.fixture
@@ -36,6 +38,7 @@ def test_there_and_back(content, folder):
     found = bundle.read(folder)
     for field in dataclasses.fields(bundle.Bundle):
         old, new = getattr(content, field.name), getattr(found, field.name)
+        new = new.value if isinstance(new, Plain) else new
         if field.name in ("state", "transform", "summary_arrays"):
             assert old.keys() == new.keys()
             assert all(
@@ -47,6 +50,7 @@ def test_there_and_back(content, folder):
 
 def test_the_folder_holds_text_and_tensors_only(folder):
     assert sorted(p.name for p in folder.iterdir()) == [
+        "SHA256SUMS",
         "config.json",
         "features.json",
         "history.jsonl",
@@ -145,19 +149,24 @@ def test_a_damaged_file_is_named(folder, name, damage):
     path = folder / name
     whole = path.read_bytes()
     path.write_bytes({"cut": whole[: len(whole) // 2], "noise": b"\xff\x00" * 40, "empty": b""}[damage])
-    with pytest.raises(BundleError, match=rf"{name}.*found.*Copy the"):
-        bundle.read(folder)
+    for seal in (False, True):
+        if seal:
+            reseal(folder)
+        with pytest.raises(BundleError, match=rf"(?s){name}.*Copy the"):
+            bundle.read(folder)
 
 
 def test_json_of_another_kind(folder):
     (folder / "features.json").write_text("[1, 2]")
+    reseal(folder)
     with pytest.raises(BundleError, match="JSON object in .*features.json.*list"):
         bundle.read(folder)
 
 
 def test_no_configuration_inside(folder):
     (folder / "config.json").write_text(f'{{"format": {bundle.FORMAT}}}')
-    with pytest.raises(BundleError, match="`config` in"):
+    reseal(folder)
+    with pytest.raises(BundleError, match="`config` at `config.json`"):
         bundle.read(folder)
 
 

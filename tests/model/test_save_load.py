@@ -1,7 +1,5 @@
 """A model folder and back."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -9,18 +7,13 @@ from safetensors.torch import load_file, save_file
 
 import cellflow_cli as cf
 from cellflow_cli.errors import BundleError, ConfigError, OutputError
+from tests.model.tampering import edit, reseal
 
 
 @pytest.fixture
 def folder(model, tmp_path):
     model.save(tmp_path / "model")
     return tmp_path / "model"
-
-
-def edit(path, change):
-    value = json.loads(path.read_text(encoding="utf-8"))
-    change(value)
-    path.write_text(json.dumps(value), encoding="utf-8")
 
 
 @pytest.mark.parametrize("kind", ["markers", "counts"])
@@ -49,7 +42,7 @@ def test_everything_else_comes_back_too(model, folder):
 
 
 def test_no_code_is_stored(folder):
-    assert {path.suffix for path in folder.rglob("*")} == {".json", ".jsonl", ".safetensors"}
+    assert {path.suffix for path in folder.rglob("*")} == {".json", ".jsonl", ".safetensors", ""}
     for path in folder.rglob("*"):
         assert not path.read_bytes().startswith((b"\x80", b"PK"))  # pickle, and torch.save's zip
 
@@ -96,6 +89,7 @@ def test_weights_that_lack_one_or_have_one_more(folder, change):
     else:
         weights["method.field.more"] = torch.zeros(1)
     save_file(weights, folder / "weights.safetensors")
+    reseal(folder)
     named = {"missing": r"missing: 'field\.out\.weight'", "extra": r"unknown: 'field\.more'"}[change]
     with pytest.raises(BundleError, match=rf"weights that fit.*{named}"):
         cf.load(folder)
@@ -124,6 +118,7 @@ def test_a_folder_somebody_edited(folder, name, change, message):
 
 def test_a_history_somebody_edited(folder):
     (folder / "history.jsonl").write_text("{not json\n")
+    reseal(folder)
     with pytest.raises(BundleError, match="model of this version"):
         cf.load(folder)
 

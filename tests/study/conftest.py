@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from cellflow_cli.config import from_dict
-from cellflow_cli.data.read import file_hashes, read_obs
+from cellflow_cli.data.read import read_obs
+from cellflow_cli.data.unchanged import file_hashes
 from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.study import Study, folds_by_group, variants_of_methods
 from tests.cli.conftest import small_cohort
@@ -46,3 +47,8 @@ def study(cohort_file: Path, common: dict, tmp_path: Path) -> Study:
 @pytest.fixture
 def only_fm(study: Study) -> Study:
     return replace(study, variants=study.variants[:1], folds=study.folds[:1])
+
+
+def on_file(study: Study, path: Path, **changes: object) -> Study:
+    """The same study on another file."""
+    return replace(study, data=(path,), data_hashes=tuple(file_hashes([path]).values()), **changes)

@@ -12,6 +12,7 @@ from cellflow_cli.model import load
 from cellflow_cli.prediction import PredictionRequest, predict
 from cellflow_cli.study import folds_by_group, run, variants_of_methods
 from cellflow_cli.study.flows import flows
+from tests.study.conftest import on_file
 
 
 @pytest.mark.parametrize("method", ["fm", "cgfm"])
@@ -21,7 +22,7 @@ def test_flows_end_at_the_prediction_of_trained_and_unseen_samples(only_fm, comm
     cells.write_h5ad(tmp_path / "two.h5ad")
     fold = replace(only_fm.folds[0], scored=(("held out", ("P1",)), ("train", ("P3",))))
     variants = tuple(variants_of_methods([method], common))
-    run(two := replace(only_fm, data=(tmp_path / "two.h5ad",), variants=variants, folds=(fold,)), 1)
+    run(two := on_file(only_fm, tmp_path / "two.h5ad", variants=variants, folds=(fold,)), 1)
     model = load(two.jobs()[0].folder / "model")
     for flow, patient in zip(flows(two, (0.0, 1.0)), ("P1", "P3"), strict=True):
         request = PredictionRequest(samples={"patient": [patient]}, treatments=["drug"], controls=False)
@@ -56,7 +57,7 @@ def test_groups_without_trained_conditions_are_left_out(only_fm, tmp_path, commo
     file = tmp_path / "rare.h5ad"
     cells.write_h5ad(file)
     folds = folds_by_group(read_obs([file]), from_dict(common).data, 2)
-    run(rare := replace(only_fm, data=(file,), folds=tuple(folds[:1])), 1)
+    run(rare := on_file(only_fm, file, folds=tuple(folds[:1])), 1)
     scored = rare.scores()[["group", "treatment"]].drop_duplicates()
     assert list(scored.itertuples(index=False, name=None)) == [("P2", "other")]
     (flow,) = flows(rare, (0.0, 1.0))

@@ -5,15 +5,17 @@ from dataclasses import replace
 import anndata
 import numpy as np
 import pandas as pd
+import pytest
 
 from cellflow_cli.config import from_dict
 from cellflow_cli.data.read import read_obs
+from cellflow_cli.errors import DataError
 from cellflow_cli.evaluation.config import EvaluationConfig
 from cellflow_cli.evaluation.evaluate import evaluate
 from cellflow_cli.model import load
 from cellflow_cli.prediction import PredictionRequest, predict
 from cellflow_cli.study import folds_by_column, folds_by_group, run
-from tests.study.conftest import DATA, TINY
+from tests.study.conftest import DATA, TINY, on_file
 
 
 def test_scores_are_those_of_the_config(only_fm):
@@ -42,7 +44,7 @@ def test_a_type_of_a_held_out_group_alone_stops_nothing(study, tmp_path):
     adata.write_h5ad(tmp_path / "typed.h5ad")
     first = study.folds[0]
     fold = replace(first, spec=replace(first.spec, cell_type_key="kind"))
-    typed = replace(study, data=(tmp_path / "typed.h5ad",), folds=(fold,))
+    typed = on_file(study, tmp_path / "typed.h5ad", folds=(fold,))
     run(typed, 1)
     scores = typed.scores()
     lines = scores[scores["predictor"].isin(["fm", "mfm"]) & (scores["group"] == "P1")]
@@ -58,7 +60,7 @@ def test_populations_dropped_from_training_are_not_scored(only_fm, tmp_path, com
     cells[keep].copy().write_h5ad(file)
     spec = from_dict({**common, "data": {**common["data"], "drop_small": True}}).data
     folds = tuple(folds_by_group(read_obs([file]), spec, 2))[:1]
-    run(dropped := replace(only_fm, data=(file,), folds=folds), 1)
+    run(dropped := on_file(only_fm, file, folds=folds), 1)
     scored = dropped.scores()[["group", "treatment"]].drop_duplicates()
     assert ("P1", "drug") not in set(scored.itertuples(index=False, name=None))
     assert "P1" in set(scored["group"])  # under the other treatment
@@ -72,9 +74,22 @@ def test_of_training_groups_only_marked_samples_are_scored(only_fm, tmp_path, mo
     adata.write_h5ad(tmp_path / "parts.h5ad")
     spec = from_dict({**TINY, "data": {**DATA, "sample_key": ["patient", "plate"], "split_key": "part"}}).data
     (fold,) = folds_by_column(adata.obs, spec, "shown", validation=False)
-    run(parts := replace(only_fm, data=(tmp_path / "parts.h5ad",), folds=(fold,)), 1)
+    run(parts := on_file(only_fm, tmp_path / "parts.h5ad", folds=(fold,)), 1)
     scores = parts.scores()
     found = scores[scores["predictor"] == "fm"][["part", "sample"]].drop_duplicates()
     assert set(found.itertuples(index=False, name=None)) == {
         ("train", "P2 | a"), ("test", "P4 | a"), ("test", "P4 | b"),
     }  # fmt: skip
+
+
+def test_a_file_that_changes_between_two_jobs_stops_the_study(study, cohort_file, tmp_path):
+    path = tmp_path / "changing.h5ad"
+    path.write_bytes(cohort_file.read_bytes())
+
+    def change(done, total, job, facts):
+        adata = anndata.read_h5ad(path)
+        adata.X = adata.X + 1
+        adata.write_h5ad(path)
+
+    with pytest.raises(DataError, match=r"3 of 4 jobs failed.*'changing.h5ad' changed since"):
+        run(on_file(study, path), 1, on_done=change)

@@ -27,5 +27,5 @@ def test_numbers_that_json_does_not_know_are_refused():
 
 
 def test_a_line_of_something_else_is_refused():
-    with pytest.raises(ValueError, match="JSON object per line"):
+    with pytest.raises(ValueError, match="JSON object"):
         History.from_lines(["[1, 2]"])

@@ -3,32 +3,38 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from cellflow_cli.data.columns import is_missing
+from cellflow_cli.data.choice import Choice
+from cellflow_cli.data.columns import distinct, labels
+from cellflow_cli.data.expression import expression_fault
+from cellflow_cli.data.feature_source import parse_features, with_layer
 from cellflow_cli.data.joining import common_features, joined_obs
-from cellflow_cli.data.opening import checked_paths
-from cellflow_cli.data.pairs import pair_findings
-from cellflow_cli.data.population_rows import PopulationTable, all_populations
-from cellflow_cli.data.read import duplicate_names
-from cellflow_cli.data.schema import DataSpec
-from cellflow_cli.data.split import Split, split_findings, split_groups
-from cellflow_cli.data.validation.columns import column_findings, label_findings
+from cellflow_cli.data.opening import checked_paths, frame, opened
+from cellflow_cli.data.population_rows import PopulationTable
+from cellflow_cli.data.schema import COUNTS, DataSpec
+from cellflow_cli.data.split import Split
+from cellflow_cli.data.validation.files import cell_findings, file_findings
 from cellflow_cli.data.validation.finding import Finding
-from cellflow_cli.data.validation.matrix import FileSummary, matrix_findings, summarised
+from cellflow_cli.data.validation.layout import Layout, layout_of
+from cellflow_cli.data.validation.matrix import matrix_findings, n_varying, nonfinite_findings
 from cellflow_cli.data.validation.overview import file_overview, population_overview, population_row
-from cellflow_cli.data.validation.populations import (
-    controls_shared_across_groups,
-    no_treated_populations,
-    repeated_pair_numbers,
-    small_populations,
-    split_coverage,
-    treated_without_control,
-)
 from cellflow_cli.data.validation.suggestions import missing_settings
-from cellflow_cli.errors import CellflowError, DataError
+from cellflow_cli.data.validation.summary import (
+    FileSummary,
+    summarised,
+    summarised_object,
+    total_evidence,
+    total_tally,
+)
+from cellflow_cli.errors import DataError, listed
+from cellflow_cli.features import NeedsVariation
+
+if TYPE_CHECKING:
+    import anndata
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,8 @@ class CheckReport:
 def check(paths: Sequence[Path | str], spec: DataSpec, seed: int = 0) -> CheckReport:
     """Look through data files for all that would stop training or mislead it.
 
-    Reads obs and var whole and the matrix of `spec.features` block by block; changes nothing.
+    Reads obs and var whole and the matrix of `spec.features` block by block; changes nothing. Training makes
+    the same findings: `check_object` shares all but the reading.
 
     Args:
         paths: `.h5ad` files or `.zarr` folders.
@@ -64,23 +71,28 @@ def check(paths: Sequence[Path | str], spec: DataSpec, seed: int = 0) -> CheckRe
     Returns:
         All findings; a file that cannot be read is one of them.
     """
-    files, findings = _summaries(paths, spec.features)
-    if not files:
+    readable, findings = _readable(paths)
+    if not readable:
         return _report(findings)
-    obs = joined_obs([part.obs for part in files])
-    findings += matrix_findings(files, spec.features, spec.expression)
-    of_columns = column_findings(obs, spec) + _split_columns(obs, spec)
-    findings += of_columns
-    if any(finding.level == "error" for finding in of_columns):
-        return _report(findings, file_overview(files, spec.features))
-    table, of_populations = _populations(obs, spec)
-    split, of_split = _split(obs, spec, table, seed)
-    findings += [*of_populations, *of_split, *label_findings(obs, spec), *split_coverage(table, split)]
-    findings += _space_findings(files, spec, table, split)
-    findings += pair_findings(table.drop(table.unpaired()), obs, spec, {*split.train, *split.val})
-    rows = tuple(population_row(p, split) for p in (*table.controls, *table.treated))
-    overview = {**file_overview(files, spec.features), **population_overview(table, split)}
-    return _report(findings, overview, rows)
+    layout = layout_of(joined_obs([obs for _, obs in readable]), spec, seed)
+    files, of_files = _summaries(
+        [path for path, _ in readable], spec.features, spec.choice, _per_file(readable, layout)
+    )
+    findings += of_files
+    return _whole(files, layout, spec, findings) if files else _report([*findings, *layout.findings])
+
+
+def check_object(adata: "anndata.AnnData", spec: DataSpec, seed: int = 0) -> CheckReport:
+    """The same of an object in memory, which is not modified.
+
+    Args:
+        adata: Reads what `spec` names.
+        spec: What its columns mean.
+        seed: As in `check`.
+    """
+    layout = layout_of(adata.obs, spec, seed)
+    part, findings = summarised_object(adata, spec.features, spec.choice, layout.trained)
+    return _whole([part], layout, spec, findings)
 
 
 def check_unfinished(
@@ -90,29 +102,99 @@ def check_unfinished(
     sample_key: Sequence[str] = (),
     features: str = "X",
     expression: str | None = None,
+    layer: str | None = None,
 ) -> CheckReport:
     """The part of `check` that needs no specification, with the likely answers to what is not given."""
-    files, findings = _summaries(paths, features)
+    readable, findings = _readable(paths)
+    features = with_layer(features, layer)
+    files, of_files = _summaries([path for path, _ in readable], features, Choice(), [None] * len(readable))
+    findings += of_files
     if not files:
         return _report(findings)
     obs = joined_obs([part.obs for part in files])
+    findings += [finding for part in files for finding in nonfinite_findings(part)]
     findings += missing_settings(obs, treatment_key, control, sample_key)
     findings += matrix_findings(files, features, expression)
+    findings += file_findings(files, expression == "counts")
     return _report(findings, file_overview(files, features))
 
 
-def _summaries(paths: Sequence[Path | str], features: str) -> tuple[list[FileSummary], list[Finding]]:
-    files: list[FileSummary] = []
+def _per_file(readable: Sequence[tuple[Path, pd.DataFrame]], layout: Layout) -> list[np.ndarray | None]:
+    """The part of each file of `layout.trained`."""
+    if layout.trained is None:
+        return [None] * len(readable)
+    ends = np.cumsum([len(obs) for _, obs in readable])
+    return list(np.split(layout.trained, ends[:-1]))
+
+
+def _whole(
+    files: Sequence[FileSummary], layout: Layout, spec: DataSpec, found: Sequence[Finding]
+) -> CheckReport:
+    """The report of all findings, those of the matrices included."""
+    findings = [*found, *(finding for part in files for finding in nonfinite_findings(part))]
+    findings += matrix_findings(files, spec.features, spec.expression)
+    findings += _aside_findings(files, layout, spec)
+    findings += file_findings(files, spec.expression in COUNTS)
+    findings += layout.findings
+    table, split = layout.table, layout.split
+    if table is None or split is None:
+        return _report(findings, file_overview(files, spec.features))
+    digests = np.concatenate([part.digests for part in files])
+    if len(digests) == len(layout.obs):
+        findings += cell_findings(table, digests)
+    findings += _space_findings(files, spec, table, split)
+    rows = tuple(population_row(p, split) for p in (*table.controls, *table.treated))
+    overview = {**file_overview(files, spec.features), **population_overview(table, split)}
+    return _report(findings, overview, rows)
+
+
+def _aside_findings(files: Sequence[FileSummary], layout: Layout, spec: DataSpec) -> list[Finding]:
+    """Faulty values of cells that training does not read, as warnings that say whom they concern."""
+    if layout.trained is None or layout.trained.all():
+        return []
+    others = [part.other_cells() for part in files]
+    kind = spec.expression if spec.source.entry.needs_expression else None
+    faults = [finding for part in others for finding in nonfinite_findings(part)]
+    at = parse_features(spec.features).matrix.text
+    if kind and (fault := expression_fault(total_tally(others), kind, "", total_evidence(others), matrix=at)):
+        faults.append(fault)
+    groups = listed(distinct(labels(layout.obs[spec.group].iloc[~layout.trained])))
+    return [
+        Finding(
+            "warning",
+            f"In cells that are not trained on ({spec.group} {groups}): {fault.what}",
+            f"Training does not read them; predict and evaluate will refuse them. {fault.fix}",
+        )
+        for fault in faults
+    ]
+
+
+def _readable(paths: Sequence[Path | str]) -> tuple[list[tuple[Path, pd.DataFrame]], list[Finding]]:
+    """Files with their obs, and a finding for each that cannot be read."""
+    readable: list[tuple[Path, pd.DataFrame]] = []
     findings: list[Finding] = []
     for path in checked_paths(paths):
         try:
-            part, of_part = summarised(path, features)
+            with opened(path) as group:
+                readable.append((path, frame(group, "obs", path)))
+        except DataError as error:
+            findings.append(Finding("error", str(error), ""))
+    return readable, findings
+
+
+def _summaries(
+    paths: Sequence[Path], features: str, choice: Choice, trained: Sequence[np.ndarray | None]
+) -> tuple[list[FileSummary], list[Finding]]:
+    files: list[FileSummary] = []
+    findings: list[Finding] = []
+    for path, of_file in zip(paths, trained, strict=True):
+        try:
+            part, of_part = summarised(path, features, choice, of_file)
         except DataError as error:
             findings.append(Finding("error", str(error), ""))
             continue
         files.append(part)
         findings += of_part
-        findings += [f for axis in ("obs", "var") if (f := duplicate_names(getattr(part, axis), axis))]
     return files, findings
 
 
@@ -125,42 +207,6 @@ def _report(
     return CheckReport(tuple(sorted(findings, key=lambda f: order[f.level])), overview or {}, rows)
 
 
-def _split_columns(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
-    """`split_findings`, or none where the column of the groups is missing already."""
-    if spec.group not in obs.columns or is_missing(obs[spec.group]).any():
-        return []
-    return split_findings(obs, spec)
-
-
-def _populations(obs: pd.DataFrame, spec: DataSpec) -> tuple[PopulationTable, list[Finding]]:
-    """The populations, less those that the specification excludes, and findings about them."""
-    table = all_populations(obs, spec)
-    findings = controls_shared_across_groups(table, spec) + repeated_pair_numbers(table, obs, spec)
-    findings += _excluded(treated_without_control(table), spec.drop_unpaired, "--drop-unpaired")
-    if spec.drop_unpaired:
-        table = table.drop(table.unpaired())
-    findings += _excluded(small_populations(table, spec), spec.drop_small, "--drop-small")
-    if spec.drop_small:
-        table = table.drop(table.small(spec.min_cells))
-    return table, [*findings, *no_treated_populations(table, obs, spec)]
-
-
-def _excluded(findings: Sequence[Finding], dropped: bool, option: str) -> list[Finding]:
-    """The findings, as warnings where an option excludes the populations they are about."""
-    if not dropped:
-        return list(findings)
-    return [Finding("warning", finding.what, f"Excluded by `{option}`.") for finding in findings]
-
-
-def _split(
-    obs: pd.DataFrame, spec: DataSpec, table: PopulationTable, seed: int
-) -> tuple[Split, list[Finding]]:
-    try:
-        return split_groups(obs, spec, table, seed), []
-    except CellflowError as error:
-        return Split(train=table.groups), [Finding("error", str(error), "")] if table.treated else []
-
-
 def _space_findings(
     files: Sequence[FileSummary], spec: DataSpec, table: PopulationTable, split: Split
 ) -> list[Finding]:
@@ -169,6 +215,9 @@ def _space_findings(
     n_genes = len(common_features([part.names for part in files]))
     if not n_genes or not n_cells:
         return []
-    fault = spec.source.config.fault(n_cells, n_genes)
+    config = spec.source.config
+    if isinstance(config, NeedsVariation) and (fault := config.variation_fault(n_varying(files))):
+        return [Finding("error", fault, "")]
+    fault = config.fault(n_cells, n_genes)
     fix = f"Lower it with `--features {spec.source.entry.usage}`."
     return [Finding("error", fault, fix)] if fault else []

@@ -6,25 +6,36 @@ import numpy as np
 import pandas as pd
 
 from cellflow_cli.data.columns import (
-    FILL_IN,
     IS_PREDICTED,
     declared_columns,
     distinct,
     dose_values,
     is_control,
+    is_missing,
     labels,
     missing_column,
     missing_values,
     where,
 )
+from cellflow_cli.data.holdout import is_held_out
 from cellflow_cli.data.schema import DataSpec
 from cellflow_cli.data.validation.finding import Finding
+from cellflow_cli.data.validation.labels import label_columns, label_findings, twin_findings
 from cellflow_cli.data.validation.suggestions import likely_controls, likely_treatments
 from cellflow_cli.errors import listed, nearest
 
+__all__ = [
+    "column_findings",
+    "control_findings",
+    "inconstant",
+    "key_findings",
+    "label_findings",
+    "predicted_findings",
+]
+
 
 def column_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
-    """Everything wrong with the columns that `spec` names: missing, empty, without control, not numeric."""
+    """Everything wrong with the columns that `spec` names: missing, empty, no control, twins, not numeric."""
     findings = [
         finding
         for column, option in declared_columns(spec)
@@ -33,6 +44,7 @@ def column_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
     findings += predicted_findings(obs)
     findings += key_findings(obs, spec, [spec.treatment_key, *spec.sample_key, spec.group])
     findings += _covariate_findings(obs, spec)
+    findings += twin_findings(obs, label_columns(spec))
     if spec.dose_key in obs.columns and spec.treatment_key in obs.columns:
         findings += _dose_findings(obs, spec)
     if spec.pairs_key in obs.columns:
@@ -112,13 +124,32 @@ def key_findings(
     present = [key for key in dict.fromkeys(keys) if key in obs.columns]
     absent = [key for key in dict.fromkeys(keys) if key not in obs.columns]
     findings = [f for key in absent if option and (f := missing_column(obs, key, option))]
-    findings += [f for key in present if (f := missing_values(obs, key))]
+    findings += [f for key in present if (f := _missing_values(obs, key, spec))]
     if spec.treatment_key in present:
         findings += control_findings(obs, spec, one_is_enough=option is not None)
     if not absent and spec.group in present:
         fix = f"Add `--sample-key {spec.group}`, or choose another column with `--group-key`."
         findings += inconstant(obs, spec.group, [key for key in keys if key in spec.sample_key], fix)
     return findings
+
+
+def _missing_values(obs: pd.DataFrame, key: str, spec: DataSpec) -> Finding | None:
+    """`missing_values`, and whom it concerns: the groups, and whether they are held out."""
+    finding = missing_values(obs, key)
+    if finding is None or spec.group not in obs.columns or key == spec.group:
+        return finding
+    rows = is_missing(obs[key])
+    groups = labels(obs[spec.group][rows])
+    if not (groups != "").all():
+        return finding
+    held_out = is_held_out(obs, spec)[rows]
+    state = "held out" if held_out.all() else "some of them held out" if held_out.any() else "not held out"
+    whom = (
+        f" They are of {spec.group} {listed(distinct(groups))} ({state})."
+        if spec.holdout or spec.split_key
+        else (f" They are of {spec.group} {listed(distinct(groups))}.")
+    )
+    return Finding(finding.level, f"{finding.what}{whom}", finding.fix)
 
 
 def inconstant(obs: pd.DataFrame, column: str, keys: Sequence[str], fix: str) -> list[Finding]:
@@ -142,7 +173,7 @@ def _covariate_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
     """Missing covariates and cell types, and covariates that differ within a sample."""
     covariates = [key for key in spec.covariate_key if key in obs.columns]
     inputs = [*covariates, *([spec.cell_type_key] if spec.cell_type_key in obs.columns else [])]
-    findings = [f for key in inputs if (f := missing_values(obs, str(key)))]
+    findings = [f for key in inputs if (f := _missing_values(obs, str(key), spec))]
     if set(spec.match) <= set(obs.columns):
         for key in covariates:
             fix = f"Leave out `--covariate-key {key}`, or add `--sample-key {key}`."
@@ -192,31 +223,3 @@ def _pair_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
         return []
     what = f'Expected whole numbers in `obs["{spec.pairs_key}"]`, found {column.dtype} values.{where(obs)}'
     return [Finding("error", what, "Choose the column of known pairs with `--pairs-key`, or leave it out.")]
-
-
-def label_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
-    """Labels that look like slips: "nan" as text, labels that differ only in case, treated at dose 0."""
-    findings = []
-    for key in dict.fromkeys([spec.treatment_key, *spec.sample_key, spec.group]):
-        findings += _suspicious_labels(key, distinct(labels(obs[key])))
-    if spec.dose_key:
-        doses = dose_values(obs[spec.dose_key])[0][~is_control(obs, spec)]
-        if n_zero := int((doses == 0).sum()):
-            what = (
-                f'Expected a dose for treated cells, found 0 in `obs["{spec.dose_key}"]` for {n_zero} cells.'
-            )
-            fix = "If they are untreated, name their label with `--control`."
-            findings.append(Finding("warning", what, fix))
-    return findings
-
-
-def _suspicious_labels(key: str, values: Sequence[str]) -> list[Finding]:
-    findings = []
-    if texts := [value for value in values if value.lower() in ("nan", "none", "<na>", "null")]:
-        what = f'Expected names in `obs["{key}"]`, found {listed(texts)}: missing values written as text?'
-        findings.append(Finding("warning", what, FILL_IN))
-    folded = pd.Series(values).groupby([value.strip().lower() for value in values]).agg(list)
-    if alike := [spellings for spellings in folded if len(spellings) > 1]:
-        what = f'Expected distinct labels in `obs["{key}"]`, found {listed(alike[0])}, alike but for case.'
-        findings.append(Finding("warning", what, "Write them the same way if they mean the same."))
-    return findings

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from cellflow_cli.data.expression import looks_like
 from cellflow_cli.data.feature_source import parse_features
 from cellflow_cli.data.joining import common_features
 from cellflow_cli.data.population_rows import PopulationRows, PopulationTable
 from cellflow_cli.data.split import Split
-from cellflow_cli.data.validation.matrix import FileSummary, total_tally
+from cellflow_cli.data.validation.summary import FileSummary, total_evidence, total_tally
 
 _LIBRARY_BYTES = 700 * 2**20  # resident in training, without the data
 _SECONDS_PER_BYTE = 1e-8  # reading and normalising, one core, measured on 14,000 cells x 14,000 genes
@@ -41,11 +42,11 @@ def file_overview(files: Sequence[FileSummary], features: str) -> dict[str, Any]
     normalises = source.entry.needs_expression
     too_wide = limit is not None and n_features > limit
     return {
-        "files": [name for part in files for name in part.obs.attrs["files"]],
+        "files": [name for part in files for name in part.obs.attrs.get("files", ())],
         "cells": n_cells,
         "features_in_file": n_inputs,
         "features_of_flow": n_features,
-        "looks_like": total_tally(files).looks_like,
+        "looks_like": looks_like(total_tally(files), total_evidence(files)),
         **({} if too_wide else _estimates(n_cells, n_features, n_bytes, normalises)),
     }
 

@@ -88,7 +88,10 @@ def _controls(obs: pd.DataFrame, treatment_key: str | None) -> dict[str, str]:
 def _required(option: str, meaning: str, likely: Mapping[str, str], obs: pd.DataFrame) -> Finding:
     what = f"Expected `--{option}`, {meaning}, found none given.{where(obs)}"
     if not likely:
-        return Finding("error", what, f"Choose among the columns {listed(map(str, obs.columns), 12)}.")
+        one = (
+            " If all cells are of one sample, name it with `--sample-name`." if option == "sample-key" else ""
+        )
+        return Finding("error", what, f"Choose among the columns {listed(map(str, obs.columns), 12)}.{one}")
     options = [f"`--{option} {_quoted(v)}`" + (f" ({why})" if why else "") for v, why in likely.items()]
     return Finding("error", what, f"Perhaps {' or '.join(options[:3])}.")
 

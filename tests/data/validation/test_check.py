@@ -215,15 +215,21 @@ def test_files_that_share_few_features(cohort, saved, spec):
 
 def test_labels_that_look_like_slips(cohort, saved, spec):
     cohort.obs.loc[cohort.obs["patient"] == "P4", "patient"] = "nan"
-    cohort.obs.loc[(cohort.obs["treatment"] == "drugB") & (cohort.obs["patient"] == "P1"), "treatment"] = (
-        "DrugB"
-    )
     cohort.obs["dose"] = 0.0
     report = check([saved(cohort)], dataclasses.replace(spec, dose_key="dose"))
     found = " ".join(texts(report, "warning"))
-    assert "found 'nan': missing values" in found
-    assert "found 'DrugB', 'drugB'" in found
+    assert "found 'nan' in 75 cells: missing values" in found
     assert "found 0" in found
+
+
+def test_labels_alike_but_for_case_stop(cohort, saved, spec):
+    cohort.obs.loc[(cohort.obs["treatment"] == "drugB") & (cohort.obs["patient"] == "P1"), "treatment"] = (
+        "DrugB"
+    )
+    report = check([saved(cohort)], spec)
+    assert report.stops
+    assert "found 'drugB' (75 cells) and 'DrugB' (25 cells), alike but for case" in " ".join(texts(report))
+    assert "`--rename treatment:drugB=DrugB`" in fixes(report)
 
 
 def test_required_settings_are_never_guessed_but_named(cohort, saved):

@@ -1,0 +1,1 @@
+"""What people really bring, and what breaks: broken inputs, tampered model folders, kills."""
