@@ -65,7 +65,7 @@ def read_regular(path: Path, max_bytes: int, *, follow: bool = False) -> bytes:
         with os.fdopen(os.open(path, flags), "rb") as handle:
             facts = os.fstat(handle.fileno())
             if stat.S_ISREG(facts.st_mode) and facts.st_size <= max_bytes:
-                return handle.read(max_bytes + 1)[:max_bytes]
+                return handle.read(facts.st_size)
     if stat.S_ISREG(facts.st_mode):
         raise OSError(errno.EFBIG, f"{facts.st_size:,} bytes, above the limit of {max_bytes:,}", str(path))
     what = f"{_KINDS.get(stat.S_IFMT(facts.st_mode), 'something else')}, no regular file"
