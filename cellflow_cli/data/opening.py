@@ -1,6 +1,7 @@
 """Opening AnnData files; one clear error for each that is missing, damaged or not AnnData."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,9 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         _check_anndata(handle, path)
         yield handle
-    except (OSError, KeyError, RuntimeError, MemoryError) as error:
+    except DataError:
+        raise
+    except (OSError, KeyError, RuntimeError, MemoryError, json.JSONDecodeError) as error:
         raise unreadable(error, handle, path) from error
     finally:
         if isinstance(handle, h5py.File):
