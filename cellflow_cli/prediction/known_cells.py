@@ -41,8 +41,8 @@ def known_cell_warnings(model: TrainedModel, reader: PopulationReader, planned: 
             continue  # said where the cells are read to be carried
         if _come_twice(cells):
             warnings.append(
-                f"every control cell of {task.control.name!r} is there twice or more: is a file given again under "
-                "another name?"
+                f"every control cell of {task.control.name!r} is there twice or more: is a file given again "
+                "under another name?"
             )
         for i, stored in kept.items():
             if _share_found(stored, cells) >= _FOUND:
