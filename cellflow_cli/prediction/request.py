@@ -5,6 +5,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cellflow_cli.data.spelling import canonical
+from cellflow_cli.errors import ConfigError
+
+MAX_SEED = 2**63 - 1
+"""Seeds are stored in 64 bits."""
+MAX_CHUNK = 2**31
+"""More cells at a time than any file has."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,5 +116,8 @@ class PredictionRequest:
     )
 
     def __post_init__(self) -> None:
+        if not -MAX_SEED <= self.seed <= MAX_SEED:
+            raise ConfigError(f"Expected `seed` of at most 63 bits, found {self.seed} (`--seed`).")
+        object.__setattr__(self, "chunk", min(self.chunk, MAX_CHUNK))
         given = (self.control,) if isinstance(self.control, str) else self.control
         object.__setattr__(self, "control", tuple(canonical(label) for label in given))
