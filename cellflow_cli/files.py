@@ -35,7 +35,13 @@ def address_of(path: Path | str) -> str | None:
     A `Path` has lost one of the two slashes.
     """
     match = _ADDRESS.fullmatch(str(path))
-    return f"{match[1]}://{match[2]}" if match and not os.path.exists(path) else None
+    if not match:
+        return None
+    try:
+        is_local = Path(path).exists()
+    except OSError:  # a name that the system refuses
+        is_local = False
+    return None if is_local else f"{match[1]}://{match[2]}"
 
 
 def printable(text: str) -> str:

@@ -60,7 +60,7 @@ class Tally(NamedTuple):
     def fault(self) -> str:
         """What the values counted in `n_nonfinite` are."""
         return (
-            "NaN, infinite or beyond 1e15, where float32 is of no use" if self.n_beyond else "NaN or infinite"
+            "NaN, infinite or beyond 1e15" if self.n_beyond else "NaN or infinite"
         )
 
 
