@@ -68,6 +68,10 @@ def layout_finding(element: Any, name: str, rows: int, columns: int | None, plac
     kind = str(element.attrs.get("encoding-type", ""))
     if kind == "dataframe":
         return None
+    version = str(element.attrs.get("encoding-version", ""))
+    if version.split(".")[0] not in ("", "0", "1"):
+        what = f"Expected `{name}` as anndata writes it today, found its encoding {version}.{place}"
+        return Finding("error", what, "Update anndata, or save the file again with this version.")
     if kind in SPARSE:
         if fault := _parts_fault(element):
             return _damaged_finding(fault, name, place)

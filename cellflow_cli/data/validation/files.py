@@ -47,6 +47,9 @@ def cell_findings(table: PopulationTable, digests: np.ndarray) -> list[Finding]:
         digests: One number per cell that equal cells share, shape [n].
     """
     populations: dict[str, PopulationRows] = {p.title: p for p in (*table.controls, *table.treated)}
+    if empty := [title for title, p in populations.items() if not digests[p.rows].any()]:
+        what = f"Expected cells with values in every population, found zeros alone in {listed(empty)}."
+        return [Finding("error", what, "Remove these cells, or give the file that holds their values.")]
     found = copies({title: digests[p.rows] for title, p in populations.items()})
     if not found:
         return []
