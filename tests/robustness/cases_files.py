@@ -281,8 +281,8 @@ def cases() -> Iterator[Case]:
         yield Case(
             KIND, f"at {address}", lambda f, s, a=address: [a], on(refused("address|local|found"), READERS)
         )
-    yield Case(KIND, "named nothing", lambda f, s: [""], on(refused("", codes=(2, 3)), READERS))
-    yield Case(KIND, "the current folder", lambda f, s: ["."], on(refused(""), READERS))
+    yield Case(KIND, "named nothing", lambda f, s: [""], on(refused("", codes=(2, 3, 8)), READERS))
+    yield Case(KIND, "the current folder", lambda f, s: ["."], on(refused("", codes=(3, 8)), READERS))
     yield Case(KIND, "a name of 5,000 characters", lambda f, s: ["x" * 5000], on(refused(""), READERS))
     yield Case(
         KIND, "cells of nobody", changed(lambda a: a[:0].copy()), on(refused("cells|empty|no "), READERS)

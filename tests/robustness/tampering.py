@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -360,6 +361,17 @@ def must_fail(case: Tampered) -> bool:
     return case.name.startswith(TENSORS) and case.name.endswith(tuple(damage)) and "weights" in case.name
 
 
+def _alike(left: Path, right: Path) -> bool:
+    """Whether two folders hold the same files; what is no regular file is not read."""
+    names = [sorted(path.name for path in folder.iterdir()) for folder in (left, right)]
+    if names[0] != names[1]:
+        return False
+    pairs = [(left / name, right / name) for name in names[0]]
+    if not all(stat.S_ISREG(a.lstat().st_mode) and a.stat().st_size == b.stat().st_size for a, b in pairs):
+        return False
+    return all(a.read_bytes() == b.read_bytes() for a, b in pairs)
+
+
 def run_tampered(case: Tampered, sound: Sound) -> Verdict:
     """Predict with a changed folder."""
 
@@ -370,6 +382,8 @@ def run_tampered(case: Tampered, sound: Sound) -> Verdict:
         model = folder / "model"
         shutil.copytree(sound.folder / "model", model)
         case.edit(model)
+        if _alike(model, sound.folder / "model"):
+            return verdict("same")
         if case.redigest:
             redigested(model)
         words = command_line("predict", "markers", [str(sound.folder / "markers.h5ad")], sound)

@@ -107,7 +107,7 @@ class Warm:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
-            assert answer, "the warm process ended"
+            assert answer, f"the warm process ended with {self._process.wait(9)} at {arguments}"
             texts = [(Path(aside) / name).read_text("utf-8", errors="replace") for name in ("out", "err")]
         return Outcome(stdout=texts[0], stderr=texts[1], **json.loads(answer))
 
