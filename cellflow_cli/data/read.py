@@ -156,9 +156,7 @@ def missing_matrix(
     """
     if source.slot == "obsm":
         option = obs.attrs.get("features_option", "--features")
-        advice = (
-            f"Choose it with `{option}`." if option else "The model was trained on it: add it to the file."
-        )
+        advice = f"Choose it with `{option}`." if option else "Add it to the file: the model needs it."
         fix = f"{nearest(source.name, obsm)} {advice}".strip()
         what = f"Expected `obsm[{source.name!r}]`, found {listed(sorted(obsm)) or 'none'}.{where(obs)}"
         return Finding("error", what, fix)

@@ -127,7 +127,7 @@ def read(folder: Path) -> Bundle:
             f"Expected a local model folder, found the address `{address}`. Download it first, or mount it."
         )
     folder = Path(folder)
-    if not os.path.isdir(folder):
+    if not os.path.isdir(folder):  # noqa: PTH112  # false for a name that is too long
         raise BundleError(
             f"Expected a model folder at `{folder}`, found {_what(folder)}."
             f"{lost_output(folder) or ' Make one with `cellflow train`.'}"
@@ -192,7 +192,7 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _what(path: Path) -> str:
-    return "a file" if os.path.exists(path) else "nothing"
+    return "a file" if os.path.exists(path) else "nothing"  # noqa: PTH110
 
 
 def _check_finite(weights: Mapping[str, Tensor], folder: Path) -> None:
