@@ -59,9 +59,7 @@ class Tally(NamedTuple):
     @property
     def fault(self) -> str:
         """What the values counted in `n_nonfinite` are."""
-        return (
-            "NaN, infinite or beyond 1e15" if self.n_beyond else "NaN or infinite"
-        )
+        return "NaN, infinite or beyond 1e15" if self.n_beyond else "NaN or infinite"
 
 
 def is_sparse(matrix: Any) -> bool:

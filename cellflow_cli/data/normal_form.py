@@ -80,7 +80,7 @@ def layout_finding(element: Any, name: str, rows: int, columns: int | None, plac
         shape, dtype = tuple(element.shape), element.dtype
     else:
         what = f"Expected `{name}` to be a matrix of numbers, found {kind or 'a group'!r}.{place}"
-        return Finding("error", what, "Choose another matrix with `--features`, or update anndata.")
+        return Finding("error", what, "Choose another matrix, or update anndata.")
     return array_finding(shape, dtype, name, rows, columns, place)
 
 
@@ -93,7 +93,7 @@ def array_finding(
         return Finding(
             "error",
             f"Expected `{name}` to be a matrix of numbers, cells by features, {what}.{place}",
-            "Choose another with `--features`, or save it as floats.",
+            "Save it as floats, or choose another.",
         )
     wanted = (rows, shape[1] if columns is None else columns)
     if shape != wanted:

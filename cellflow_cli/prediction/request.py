@@ -101,10 +101,18 @@ class PredictionRequest:
             "flag": "--min-feature-coverage", "min": 0, "max": 1,
         },
     )  # fmt: skip
-    seed: int = field(default=0, metadata={"help": "Seed of the context subsamples.", "panel": "Compute"})
+    seed: int = field(
+        default=0,
+        metadata={"help": "Seed of the context subsamples.", "min": 0, "max": 2**63 - 1, "panel": "Compute"},
+    )
     chunk: int = field(
         default=8192,
-        metadata={"help": "Cells transported at a time; bounds memory.", "min": 1, "panel": "Compute"},
+        metadata={
+            "help": "Cells transported at a time; bounds memory.",
+            "min": 1,
+            "max": 10**9,
+            "panel": "Compute",
+        },
     )
     layer: str | None = field(
         default=None,
