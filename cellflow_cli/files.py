@@ -37,11 +37,7 @@ def address_of(path: Path | str) -> str | None:
     match = _ADDRESS.fullmatch(str(path))
     if not match:
         return None
-    try:
-        is_local = Path(path).exists()
-    except OSError:  # a name that the system refuses
-        is_local = False
-    return None if is_local else f"{match[1]}://{match[2]}"
+    return None if os.path.lexists(path) else f"{match[1]}://{match[2]}"
 
 
 def printable(text: str) -> str:

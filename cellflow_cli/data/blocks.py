@@ -103,8 +103,8 @@ def tally(block: Block) -> Tally:
 
 def _is_finite(data: np.ndarray) -> np.ndarray:
     """True where a value stays finite in float32, in which cells are trained."""
-    if data.dtype.kind != "f":
-        return np.ones(data.shape, dtype=bool)
+    if data.dtype.kind != "f" or data.dtype.itemsize < np.dtype(np.float32).itemsize:
+        return np.isfinite(data)
     return np.abs(data) <= _LARGEST
 
 

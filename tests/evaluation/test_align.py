@@ -122,7 +122,7 @@ def test_controls_of_the_truth_serve_where_the_prediction_has_none():
 @pytest.mark.parametrize("dose", ["1 uM", -5, np.inf])
 def test_doses_that_are_none_are_refused(dose):
     ours = prediction(("P1", "a", "drug", 1.0))
-    with pytest.raises(DataError, match=r'Expected numbers of at least 0 in `obs\["dose"\]`.* in 2 cells'):
+    with pytest.raises(DataError, match=r'Expected numbers from 0 to 3e38 in `obs\["dose"\]`.* in 2 cells'):
         align(ours, table(("P1", "a", "drug", 1.0), ("P1", "a", "other", dose)), SPEC)
 
 

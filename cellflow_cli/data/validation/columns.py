@@ -50,9 +50,6 @@ def column_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
         findings += _dose_findings(obs, spec)
     if spec.pairs_key in obs.columns:
         findings += _pair_findings(obs, spec)
-    if spec.batch_key in obs.columns and is_missing(obs[spec.batch_key]).all():
-        what = f'Expected replicates in `obs["{spec.batch_key}"]`, found no value in any cell.{where(obs)}'
-        findings.append(Finding("warning", what, "It is of no use so: choose another `--batch-key`."))
     return findings
 
 
