@@ -318,7 +318,7 @@ def file_changes(folder: Path) -> Iterator[tuple[str, Edit]]:
     yield f"{LOG}: a line removed", _bytes_edit(LOG, lambda b: b[b.index(b"\n") + 1 :])
 
 
-def tampered(folder: Path, per_leaf: int = 3, per_tensor: int = 5) -> list[Tampered]:
+def tampered(folder: Path, per_leaf: int = 1, per_tensor: int = 3) -> list[Tampered]:
     """All changes of a model folder, each with stale and with new checksums."""
     changes = [*json_changes(folder, per_leaf), *tensor_changes(folder, per_tensor), *file_changes(folder)]
     found, names = [], set()
