@@ -162,6 +162,10 @@ def test_merging_changes_neither_side():
         ({"data": {**DATA, "control": {"a": 1}}}, r"text at `data\.control`"),
         ({"data": {"control": "DMSO"}}, r"settings `data\.treatment_key`, `data\.sample_key`, found none"),
         ({"training": {"steps": 0}}, r"training\.steps of at least 1"),
+        (
+            {"training": {"populations_per_step": 10**9}},
+            r"of at most 100,000,000 cells, found 1,000,000,000 x",
+        ),
     ],
 )
 def test_mistakes_are_named_by_their_dotted_key(settings, message):

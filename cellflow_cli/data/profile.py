@@ -236,7 +236,7 @@ class Profiles:
         """The reverse; None where the arrays are those of an older version, which kept no profiles.
 
         Raises:
-            ValueError: If some are missing or do not fit each other.
+            ValueError: If some are missing, do not fit each other, or are not finite.
         """
         names = ("mean", "std", "low", "high", "facts")
         parts = {n: np.asarray(arrays[f"profile_{n}"], float) for n in names if f"profile_{n}" in arrays}
@@ -248,6 +248,8 @@ class Profiles:
         shapes = {"std": (n, width), "low": (width,), "high": (width,), "facts": (n, 3)}
         if not n or any(parts[name].shape != shape for name, shape in shapes.items()):
             raise ValueError("profiles of different numbers of populations or features")
+        if not all(np.isfinite(values).all() for values in parts.values()):
+            raise ValueError("profiles of numbers that are not finite")
         return cls([
             Profile(
                 n=int(facts[0]), mean=mean, std=std, low=parts["low"], high=parts["high"],

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from cellflow_cli.errors import ConfigError
 
+MAX_CELLS = 10**8
+"""Cells of a step beyond which no machine has the memory, and drawing alone would not end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
@@ -37,6 +40,12 @@ class TrainingConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"Expected training.{name} of at least 1, found {getattr(self, name)}.")
+        if self.populations_per_step * self.cells_per_population > MAX_CELLS:
+            raise ConfigError(
+                f"Expected training.populations_per_step x training.cells_per_population of at most "
+                f"{MAX_CELLS:,} cells, found {self.populations_per_step:,} x {self.cells_per_population:,}. "
+                "Lower one of them."
+            )
         if self.validation_cells < 2:
             raise ConfigError(
                 f"Expected training.validation_cells of at least 2, found {self.validation_cells}."

@@ -47,6 +47,9 @@ def test_profiles_survive_a_file():
     assert Profiles.from_arrays({}) is None
     with pytest.raises(ValueError, match="lack std"):
         Profiles.from_arrays({k: v for k, v in known.arrays().items() if k != "profile_std"})
+    endless = {**known.arrays(), "profile_facts": known.arrays()["profile_facts"] + np.inf}
+    with pytest.raises(ValueError, match="not finite"):
+        Profiles.from_arrays(endless)
 
 
 def test_more_populations_than_are_kept_still_give_the_whole_range():
