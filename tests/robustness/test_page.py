@@ -3,8 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from tests.robustness import reporting
 from tests.robustness.catalogue import all_cases
 from tests.robustness.kills import kills
@@ -20,8 +18,6 @@ def test_the_page_counts_the_cases_that_there_are(sound):
     runs["folders"] = len(tampered(sound.folder / "model"))
     runs["kills"] = len(kills(100))
     shown = reporting.rows(PAGE)
-    if not shown:
-        pytest.skip("not yet written")
     assert {kind: numbers[0] for kind, numbers in shown.items() if kind != "all"} == dict(runs)
     assert shown["all"][0] == sum(runs.values())
 
