@@ -42,7 +42,7 @@ def scale_remarks(run: EvaluationRun) -> list[str]:
         DataError: If control cells of the prediction are in the truth too, on another scale.
     """
     rows = _truth_controls(run)
-    remarks = _same_controls(run, rows)
+    remarks = [*_constant_remarks(run), *_same_controls(run, rows)]
     profiles = run.summaries.profiles
     if profiles is None or profiles.low.shape != (len(run.files.transform.genes),):
         return remarks
@@ -55,6 +55,22 @@ def scale_remarks(run: EvaluationRun) -> list[str]:
             "compare cells on different scales and say nothing; transform the truth as the training data."
         )
     return remarks
+
+
+def _constant_remarks(run: EvaluationRun) -> list[str]:
+    """A remark that the measured cells of a population are all the same."""
+    pairs = [pair for pair in run.alignment.pairs if len(pair.target) > 1]
+    titles = [
+        f"{pair.name}, {pair.condition.label}"
+        for pair in pairs
+        if (cells := _flow_of_truth(pair, run)).equal(cells[:1].expand_as(cells))
+    ]
+    if not titles:
+        return []
+    return [
+        f"Error: the measured cells of {len(titles)} populations are all the same, zero for example "
+        f"({listed(titles)}). Their scores say nothing; give measured cells."
+    ]
 
 
 def copy_remarks(run: EvaluationRun) -> list[str]:
