@@ -108,6 +108,11 @@ def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
         result = {}
     for key, value in high.items():
         below = result.get(key)
+        if below is not None and isinstance(value, Mapping) and not isinstance(below, Mapping | str):
+            raise ConfigError(
+                f"Expected a table of settings in `{key}`, found {below!r}. Name the setting in it, such as "
+                f"`--set {key}.{next(iter(value), 'NAME')}=VALUE`."
+            )
         if isinstance(below, Mapping | str) and isinstance(value, Mapping | str) and below != value:
             both_text = isinstance(below, str) and isinstance(value, str)
             result[key] = value if both_text else merged(_named(below), _named(value))

@@ -35,7 +35,13 @@ def address_of(path: Path | str) -> str | None:
     A `Path` has lost one of the two slashes.
     """
     match = _ADDRESS.fullmatch(str(path))
-    return f"{match[1]}://{match[2]}" if match and not Path(path).exists() else None
+    if not match:
+        return None
+    try:
+        is_local = Path(path).exists()
+    except OSError:  # a name that the system refuses
+        is_local = False
+    return None if is_local else f"{match[1]}://{match[2]}"
 
 
 def printable(text: str) -> str:
@@ -279,7 +285,8 @@ def check_apart(output: Path, inputs: Iterable[Path | str]) -> None:
         if address_of(given):
             continue
         data = _without_links(Path(given))
-        if at == data or data in at.parents or at in data.parents:
+        in_store = data in at.parents and any((data / mark).is_file() for mark in (*CLOSED, ".zmetadata"))
+        if at == data or in_store or at in data.parents:
             inside = "an input itself" if at == data else "one inside the other"
             raise OutputError(
                 f"Expected an output apart from the input `{given}`, found {inside}: `{output}`. Nothing was "

@@ -156,7 +156,7 @@ def _space() -> str:
     """Eight digits for the machine, its start and its process space."""
     facts = [platform.node()]
     try:
-        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_bytes().decode())
         facts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
     except OSError:
         facts.append("")

@@ -98,6 +98,11 @@ def test_other_texts_are_refused(text):
         parse_assignments([text])
 
 
+def test_a_number_in_place_of_a_table_is_refused():
+    with pytest.raises(ConfigError, match="table of settings in `training`, found 3.*training.steps=VALUE"):
+        merged({"training": 3}, {"training": {"steps": 2}})
+
+
 def test_another_method_drops_the_settings_of_the_first():
     low = {"method": {"name": "mfm", "embedder": {"k": 3}, "field": {"width": 9}}}
     assert merged(low, {"method": {"name": "fm"}}) == {"method": {"name": "fm"}}

@@ -25,7 +25,10 @@ Json = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.", rich_help_panel=COMPUTE)]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", help="Seed of everything random.", min=0, max=2**63 - 1, rich_help_panel=COMPUTE),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", rich_help_panel=COMPUTE)]
 Force = Annotated[
     bool,

@@ -157,7 +157,7 @@ def read_external_files(
     from cellflow_cli.external.read import read_external
 
     spec, known = (external.spec(predicted.obs), {}) if model is None else _of_model(model, external)
-    measured = read_truth(truth, spec.features, truth_layer)
+    measured = read_truth(truth, spec.features, truth_layer, fixed=model is not None)
     training = read(external.training, features=spec.features) if external.training else None
     file_format = replace(ExternalFormat(**external.format), rename=())
     predicted, measured = external.renamed(predicted, measured)

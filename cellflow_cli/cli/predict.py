@@ -69,6 +69,7 @@ def predict(
     check_writable(output, force=force)
     trained = load(model, device=device)
     adata = read(data, in_layer(trained.config.data.features, request.get("layer")))
+    adata.obs.attrs["features_option"] = ""  # the model says them
     measured = None if like is None else read_obs([like])
     if rename:
         adata, measured = (

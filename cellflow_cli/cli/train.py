@@ -49,7 +49,13 @@ class Learning:
     )
     seed: int | None = field(
         default=None,
-        metadata={"help": "Seed of everything random.", "default": "0", "panel": COMPUTE},
+        metadata={
+            "help": "Seed of everything random.",
+            "default": "0",
+            "min": 0,
+            "max": 2**63 - 1,
+            "panel": COMPUTE,
+        },
     )
 
     max_time: str | None = field(

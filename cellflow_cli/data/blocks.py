@@ -12,7 +12,7 @@ from cellflow_cli.data.validation.finding import Finding
 from cellflow_cli.errors import DataError
 
 ROWS_PER_BLOCK = 2048
-_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST = 1e15  # beyond it, squares of distances are no longer finite in float32
 
 
 class Block(NamedTuple):
@@ -31,7 +31,7 @@ class Tally(NamedTuple):
     """Counts and range of the values of a matrix.
 
     Attributes:
-        n_nonfinite: Values that are NaN, infinite or beyond float32.
+        n_nonfinite: Values that are NaN, infinite or too large for float32.
         first: (row, column) of the first of them, or None.
         n_fraction: Finite values that are no whole number.
         lowest, highest: Over the finite values, zero included.
@@ -59,7 +59,7 @@ class Tally(NamedTuple):
     @property
     def fault(self) -> str:
         """What the values counted in `n_nonfinite` are."""
-        return "NaN, infinite or beyond float32 (3.4e38)" if self.n_beyond else "NaN or infinite"
+        return "NaN, infinite or beyond 1e15" if self.n_beyond else "NaN or infinite"
 
 
 def is_sparse(matrix: Any) -> bool:
@@ -103,8 +103,8 @@ def tally(block: Block) -> Tally:
 
 def _is_finite(data: np.ndarray) -> np.ndarray:
     """True where a value stays finite in float32, in which cells are trained."""
-    if data.dtype.itemsize <= np.dtype(np.float32).itemsize or data.dtype.kind != "f":
-        return np.isfinite(data)
+    if data.dtype.kind != "f":
+        return np.ones(data.shape, dtype=bool)
     return np.abs(data) <= _LARGEST
 
 

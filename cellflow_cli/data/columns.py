@@ -124,7 +124,7 @@ def dose_values(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         doses: float64, NaN where missing or not a number, shape [n].
-        is_wrong: True where there is text that is no number, an infinity or a negative dose, shape [n].
+        is_wrong: True where text is no number, a dose is negative or beyond float32, shape [n].
     """
     if pd.api.types.is_bool_dtype(column.dtype):
         return np.full(len(column), np.nan), np.ones(len(column), dtype=bool)
@@ -135,7 +135,7 @@ def dose_values(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     rounded = np.append([float(f"{number:.6g}") for number in numbers], np.nan)
     empty = ("", "nan")  # a column of numbers turned into text has the word
     blank = np.append(np.array([str(value).strip().lower() in empty for value in values], dtype=bool), True)
-    wrong = ~blank & ~(np.isfinite(rounded) & (rounded >= 0))
+    wrong = ~blank & ~((rounded >= 0) & (rounded <= np.finfo(np.float32).max))
     return rounded[codes], wrong[codes]
 
 

@@ -66,13 +66,14 @@ def named_matrix(text: str) -> Matrix | None:
     return None
 
 
-def in_layer(features: str, layer: str | None) -> str:
+def in_layer(features: str, layer: str | None, option: str = "--layer") -> str:
     """The same features read from another matrix, such as `pca:30 of layers/counts`.
 
     Args:
         features: As `parse_features` takes them.
         layer: `X`, `raw` for `adata.raw`, or the name of a layer, where `layers/raw` is a layer called raw;
             None changes nothing.
+        option: What names the layer in this command.
 
     Raises:
         ConfigError: If the features are an entry of obsm.
@@ -83,7 +84,7 @@ def in_layer(features: str, layer: str | None) -> str:
     matrix = named_matrix(layer) or Matrix("layers", layer)
     if source.matrix.slot == "obsm" or matrix.slot == "obsm":
         raise ConfigError(
-            f"Expected `--layer` with features of genes or markers, found features {features!r} and layer "
+            f"Expected `{option}` with features of genes or markers, found features {features!r} and layer "
             f"{layer!r}: an entry of obsm is no layer. Leave one of them out."
         )
     if named_matrix(features):

@@ -1,5 +1,6 @@
 """What a file is that is no AnnData file, and what to do with it: by its first bytes, then by its name."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -62,7 +63,8 @@ def check_regular(path: Path) -> None:
     except PermissionError as error:
         raise no_permission(path) from error
     except (OSError, ValueError) as error:
-        found = "a link that leads to itself" if path.is_symlink() else str(error)
+        loops = getattr(error, "errno", None) == errno.ELOOP
+        found = "a link that leads to itself" if loops else getattr(error, "strerror", None) or str(error)
         raise DataError(f"Expected a file `{path}`, found {found}. Name the file itself.") from error
     raise DataError(
         f"Expected a file, found {_special(mode)}: `{path}`. Save the data in an `.h5ad` file and name that."

@@ -8,14 +8,24 @@ from cellflow_cli.data.feature_source import in_layer, parse_features
 from cellflow_cli.data.read import feature_table, read, values
 
 
-def read_truth(path: Path | str, features: str, layer: str | None = None) -> anndata.AnnData:
+def read_truth(
+    path: Path | str, features: str, layer: str | None = None, *, fixed: bool = True
+) -> anndata.AnnData:
     """Measured cells with the matrix that `features` needs, which `--truth-layer` names in this file.
+
+    Args:
+        path: File of measured cells.
+        features: As `parse_features` takes them.
+        layer: As `--truth-layer` names it.
+        fixed: Whether a prediction or model has set the features, so that no option chooses others.
 
     Raises:
         ConfigError, DataError: As `read` and `moved`.
     """
-    truth = read([path], in_layer(features, layer))
+    truth = read([path], in_layer(features, layer, "--truth-layer"))
     truth.obs.attrs["layer_option"] = "--truth-layer"
+    if fixed:
+        truth.obs.attrs["features_option"] = ""
     return moved(truth, features, layer)
 
 
@@ -33,7 +43,7 @@ def moved(adata: anndata.AnnData, features: str, layer: str | None) -> anndata.A
     """
     if layer is None:
         return adata
-    at = in_layer(features, layer)
+    at = in_layer(features, layer, adata.obs.attrs.get("layer_option", "--layer"))
     target = parse_features(features).matrix
     matrix, var = values(adata, at), feature_table(adata, at)
     new = anndata.AnnData(obs=adata.obs, var=None if target.slot == "raw" else var, uns=dict(adata.uns))

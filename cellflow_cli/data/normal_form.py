@@ -68,6 +68,10 @@ def layout_finding(element: Any, name: str, rows: int, columns: int | None, plac
     kind = str(element.attrs.get("encoding-type", ""))
     if kind == "dataframe":
         return None
+    version = str(element.attrs.get("encoding-version", ""))
+    if version.split(".")[0] not in ("", "0", "1"):
+        what = f"Expected `{name}` as anndata writes it today, found its encoding {version}.{place}"
+        return Finding("error", what, "Update anndata, or save the file again with this version.")
     if kind in SPARSE:
         if fault := _parts_fault(element):
             return _damaged_finding(fault, name, place)
@@ -76,7 +80,7 @@ def layout_finding(element: Any, name: str, rows: int, columns: int | None, plac
         shape, dtype = tuple(element.shape), element.dtype
     else:
         what = f"Expected `{name}` to be a matrix of numbers, found {kind or 'a group'!r}.{place}"
-        return Finding("error", what, "Choose another matrix with `--features`, or update anndata.")
+        return Finding("error", what, "Choose another matrix, or update anndata.")
     return array_finding(shape, dtype, name, rows, columns, place)
 
 
@@ -89,7 +93,7 @@ def array_finding(
         return Finding(
             "error",
             f"Expected `{name}` to be a matrix of numbers, cells by features, {what}.{place}",
-            "Choose another with `--features`, or save it as floats.",
+            "Save it as floats, or choose another.",
         )
     wanted = (rows, shape[1] if columns is None else columns)
     if shape != wanted:

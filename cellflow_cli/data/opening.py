@@ -40,7 +40,13 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         _check_anndata(handle, path)
         yield handle
+    except DataError:
+        raise
     except (OSError, KeyError, RuntimeError, MemoryError) as error:
+        raise unreadable(error, handle, path) from error
+    except (ValueError, TypeError, AttributeError) as error:  # of zarr, for metadata that make no sense
+        if isinstance(handle, h5py.File):
+            raise
         raise unreadable(error, handle, path) from error
     finally:
         if isinstance(handle, h5py.File):
@@ -80,8 +86,15 @@ def check_exists(path: Path) -> None:
     Raises:
         DataError: If it does not exist.
     """
-    check_regular(path)
-    if path.exists():
+    try:
+        check_regular(path)
+        there = path.exists()
+    except OSError as error:
+        raise DataError(
+            f"Expected a file, found a name that the system refuses ({error.strerror}): `{str(path)[:60]}`. "
+            "Check the path."
+        ) from error
+    if there:
         return
     if path.is_symlink():
         raise DataError(

@@ -152,10 +152,12 @@ def missing_matrix(
         source: The matrix that is wanted.
         kinds: What X, the layers and raw hold, as `kinds_of` says.
         obsm: Names of obsm.
-        obs: Says where it is, and which option names a layer here.
+        obs: Says where it is, and which options name a layer and features here.
     """
     if source.slot == "obsm":
-        fix = f"{nearest(source.name, obsm)} Choose it with `--features`.".strip()
+        option = obs.attrs.get("features_option", "--features")
+        advice = f"Choose it with `{option}`." if option else "Add it to the file: the model needs it."
+        fix = f"{nearest(source.name, obsm)} {advice}".strip()
         what = f"Expected `obsm[{source.name!r}]`, found {listed(sorted(obsm)) or 'none'}.{where(obs)}"
         return Finding("error", what, fix)
     wanted = f"layers[{source.name!r}]" if source.slot == "layers" else source.text

@@ -68,7 +68,7 @@ class EvaluationConfig:
     cell_types: bool = field(
         default=True, metadata={"help": "Score each cell type by itself, too, where the types are known."}
     )
-    seed: int = field(default=0, metadata={"help": "Seed of everything random."})
+    seed: int = field(default=0, metadata={"help": "Seed of everything random.", "min": 0, "max": 2**63 - 1})
 
     def __post_init__(self) -> None:
         for name in ("metrics", "definitions", "baselines"):

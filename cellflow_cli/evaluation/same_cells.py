@@ -42,6 +42,12 @@ def scale_remarks(run: EvaluationRun) -> list[str]:
         DataError: If control cells of the prediction are in the truth too, on another scale.
     """
     rows = _truth_controls(run)
+    for pair in run.alignment.pairs:
+        if len(pair.target) > 1 and not np.any(run.files.transform.expression(run.files.truth, pair.target)):
+            raise DataError(
+                f"Expected measured cells with values, found zeros alone in {pair.name}, "
+                f"{pair.condition.label}.{where(run.files.truth.obs)} Give the file that holds the values."
+            )
     remarks = [*_constant_remarks(run), *_same_controls(run, rows)]
     profiles = run.summaries.profiles
     if profiles is None or profiles.low.shape != (len(run.files.transform.genes),):
@@ -68,7 +74,7 @@ def _constant_remarks(run: EvaluationRun) -> list[str]:
     if not titles:
         return []
     return [
-        f"Error: the measured cells of {len(titles)} populations are all the same, zero for example "
+        f"Error: the measured cells of {len(titles)} populations are all the same "
         f"({listed(titles)}). Their scores say nothing; give measured cells."
     ]
 

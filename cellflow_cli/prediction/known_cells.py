@@ -1,4 +1,4 @@
-"""Control cells that the model was trained on, whatever their sample is called."""
+"""Control cells that the model was trained on, whatever their sample is called, or that come twice."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ _TOLERANCE = 1e-5  # relative to the size of a value: float32 after a change of 
 
 
 def known_cell_warnings(model: TrainedModel, reader: PopulationReader, planned: Sequence[Task]) -> list[str]:
-    """Warnings that the control cells of a sample are those of a training sample.
+    """Warnings that the control cells of a sample are those of a training sample, or each there twice.
 
     Args:
         model: Its summaries keep a few hundred cells of each training population.
@@ -34,16 +34,27 @@ def known_cell_warnings(model: TrainedModel, reader: PopulationReader, planned: 
         if summaries.conditions[i] is None and len(cells := _distinct(summaries.cells_of(i))) >= _MIN_DISTINCT
     }
     warnings: list[str] = []
-    for task in planned if kept else ():
+    for task in planned:
         try:
             cells = reader.population(task.control).cells.detach().cpu()
         except CellflowError:
             continue  # said where the cells are read to be carried
+        if _come_twice(cells):
+            warnings.append(
+                f"every control cell of {task.control.name!r} is there twice or more: is a file given again "
+                "under another name?"
+            )
         for i, stored in kept.items():
             if _share_found(stored, cells) >= _FOUND:
                 warnings += _warning(model, task, summaries, i)
                 break
     return warnings
+
+
+def _come_twice(cells: Float[Tensor, "n d"]) -> bool:
+    """Whether each of the cells occurs several times, and they are too many to be alike by chance."""
+    _, counts = torch.unique(cells, dim=0, return_counts=True)
+    return len(counts) >= _MIN_DISTINCT and bool((counts > 1).all())
 
 
 def _warning(model: TrainedModel, task: Task, summaries: Summaries, i: int) -> list[str]:

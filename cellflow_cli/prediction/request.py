@@ -5,6 +5,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cellflow_cli.data.spelling import canonical
+from cellflow_cli.errors import ConfigError
+
+MAX_SEED = 2**63 - 1
+"""Seeds are stored in 64 bits."""
+MAX_CHUNK = 2**31
+"""More cells at a time than any file has."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,10 +101,18 @@ class PredictionRequest:
             "flag": "--min-feature-coverage", "min": 0, "max": 1,
         },
     )  # fmt: skip
-    seed: int = field(default=0, metadata={"help": "Seed of the context subsamples.", "panel": "Compute"})
+    seed: int = field(
+        default=0,
+        metadata={"help": "Seed of the context subsamples.", "min": 0, "max": 2**63 - 1, "panel": "Compute"},
+    )
     chunk: int = field(
         default=8192,
-        metadata={"help": "Cells transported at a time; bounds memory.", "min": 1, "panel": "Compute"},
+        metadata={
+            "help": "Cells transported at a time; bounds memory.",
+            "min": 1,
+            "max": 10**9,
+            "panel": "Compute",
+        },
     )
     layer: str | None = field(
         default=None,
@@ -110,5 +124,8 @@ class PredictionRequest:
     )
 
     def __post_init__(self) -> None:
+        if not -MAX_SEED <= self.seed <= MAX_SEED:
+            raise ConfigError(f"Expected `seed` of at most 63 bits, found {self.seed} (`--seed`).")
+        object.__setattr__(self, "chunk", min(self.chunk, MAX_CHUNK))
         given = (self.control,) if isinstance(self.control, str) else self.control
         object.__setattr__(self, "control", tuple(canonical(label) for label in given))

@@ -71,3 +71,8 @@ def test_columns_joined_by_a_comma_are_recognised():
     finding = missing_column(obs, "patient,culture", "--sample-key")
     assert finding is not None
     assert "`--sample-key patient --sample-key culture`" in finding.fix
+
+
+def test_a_dose_beyond_float32_is_no_dose():
+    _, wrong = dose_values(pd.Series([1e300, 3.0, 3.4e38]))
+    assert wrong.tolist() == [True, False, False]

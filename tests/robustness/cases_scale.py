@@ -11,7 +11,7 @@ from tests.robustness.sound import Sound, counts, markers, write
 
 KIND = "scale"
 FAR = warned("scale|range|outside|far|spread|differ|kind|transform") | refused(
-    "scale|range|outside|far|differ|kind"
+    "scale|range|outside|far|differ|kind|zero"
 )
 MARKERS = {
     "raw instead of arcsinh": lambda x: np.sinh(x) * 5,

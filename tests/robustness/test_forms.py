@@ -124,6 +124,7 @@ def check(form: Form, sound: Sound) -> None:
         assert findings(files, form.base, one, sound) == findings(usual, form.base, other, sound)
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:Writing zarr v2 data")
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 

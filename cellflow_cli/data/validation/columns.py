@@ -45,10 +45,14 @@ def column_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
     findings += key_findings(obs, spec, [spec.treatment_key, *spec.sample_key, spec.group])
     findings += _covariate_findings(obs, spec)
     findings += twin_findings(obs, label_columns(spec))
+    findings += _batch_findings(obs, spec)
     if spec.dose_key in obs.columns and spec.treatment_key in obs.columns:
         findings += _dose_findings(obs, spec)
     if spec.pairs_key in obs.columns:
         findings += _pair_findings(obs, spec)
+    if spec.batch_key in obs.columns and is_missing(obs[spec.batch_key]).all():
+        what = f'Expected replicates in `obs["{spec.batch_key}"]`, found no value in any cell.{where(obs)}'
+        findings.append(Finding("warning", what, "It is of no use so: choose another `--batch-key`."))
     return findings
 
 
@@ -181,8 +185,16 @@ def _covariate_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
     return findings
 
 
+def _batch_findings(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
+    """The finding that no cell has a replicate."""
+    if spec.batch_key not in obs.columns or not is_missing(obs[spec.batch_key]).all():
+        return []
+    what = f'Expected technical replicates in `obs["{spec.batch_key}"]`, found no value.{where(obs)}'
+    return [Finding("warning", what, "Fill in the values, or leave out `--batch-key`.")]
+
+
 def wrong_doses(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
-    """The finding that doses of treated cells are no numbers, infinite or negative."""
+    """The finding that doses of treated cells are no numbers, infinite, negative or beyond float32."""
     if spec.dose_key is None:
         return []
     column = obs[spec.dose_key][~is_control(obs, spec)]
@@ -190,7 +202,7 @@ def wrong_doses(obs: pd.DataFrame, spec: DataSpec) -> list[Finding]:
     if not wrong.any():
         return []
     what = (
-        f'Expected numbers of at least 0 in `obs["{spec.dose_key}"]` for treated cells, found '
+        f'Expected numbers from 0 to 3e38 in `obs["{spec.dose_key}"]` for treated cells, found '
         f"{listed(distinct(labels(column[wrong])))} in {int(wrong.sum())} cells.{where(obs)}"
     )
     fix = f"Write plain numbers in {spec.dose_unit}, or choose another column with `--dose-key`."

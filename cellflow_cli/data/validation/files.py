@@ -47,6 +47,9 @@ def cell_findings(table: PopulationTable, digests: np.ndarray) -> list[Finding]:
         digests: One number per cell that equal cells share, shape [n].
     """
     populations: dict[str, PopulationRows] = {p.title: p for p in (*table.controls, *table.treated)}
+    if empty := [title for title, p in populations.items() if not digests[p.rows].any()]:
+        what = f"Expected cells with values in every population, found zeros alone in {listed(empty)}."
+        return [Finding("error", what, "Remove these cells, or give the file that holds their values.")]
     marks = {title: digests[p.rows] for title, p in populations.items()}
     constant = [title for title, of_cells in marks.items() if len(of_cells) > 1 and len(set(of_cells)) == 1]
     findings = _constant_populations(constant)
@@ -65,12 +68,12 @@ def cell_findings(table: PopulationTable, digests: np.ndarray) -> list[Finding]:
 
 
 def _constant_populations(titles: list[str]) -> list[Finding]:
-    """The warning that populations have nothing to learn from: all cells alike, such as all zero."""
+    """The warning that populations have nothing to learn from: all cells alike."""
     if not titles:
         return []
     what = (
         f"Expected cells that differ from each other, found {len(titles)} population(s) whose cells are all "
-        f"the same, zero for example: {listed(titles)}."
+        f"the same: {listed(titles)}."
     )
     return [Finding("warning", what, "They are no measured cells; leave them out, or make the file again.")]
 

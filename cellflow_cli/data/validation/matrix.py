@@ -24,6 +24,9 @@ def matrix_findings(files: Sequence[FileSummary], features: str, expression: str
     """Findings about the features of all files together."""
     names = common_features([part.names for part in files])
     findings = [finding for part in files for finding in part.obs.attrs.get("reading", ())]
+    if not any(part.names for part in files):
+        what = f"Expected features in {features!r}, found no column.{where(files[0].obs)}"
+        return [*findings, Finding("error", what, "Give a file that holds the measured genes or markers.")]
     findings += _shared_findings(files, names)
     if names:
         findings += _value_findings(files, names, features, expression)

@@ -302,3 +302,13 @@ def test_the_module_of_the_command_is_light():
     code = "import sys, cellflow_cli.cli.check; print({'torch', 'anndata', 'pandas'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_a_replicate_column_without_a_value_is_of_no_use(cohort, saved, spec):
+    cohort.obs["well"] = np.nan
+    (warning,) = [
+        f
+        for f in check([saved(cohort)], dataclasses.replace(spec, batch_key="well")).findings
+        if "well" in f.what
+    ]
+    assert warning.level == "warning"
