@@ -67,7 +67,7 @@ class Profile:
 
 
 class ProfileTally:
-    """Sums over blocks of cells, from which a profile is made; values that are not finite count as zero."""
+    """Sums over blocks of cells, from which a profile is made; values beyond float32 count as zero."""
 
     def __init__(self, width: int) -> None:
         self.n, self._negative, self._whole = 0, 0, True
@@ -80,8 +80,9 @@ class ProfileTally:
         if not rows or width != len(self._sum):
             return
         data = np.asarray(values.data if is_sparse(values) else values, dtype=np.float64)
-        if not np.isfinite(data).all():
-            data = np.where(np.isfinite(data), data, 0.0)
+        finite = np.abs(data) <= np.finfo(np.float32).max
+        if not finite.all():
+            data = np.where(finite, data, 0.0)
         self.n += rows
         self._negative += int((data < 0).sum())
         self._whole = self._whole and bool((data == np.floor(data)).all())

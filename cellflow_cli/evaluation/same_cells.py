@@ -48,7 +48,7 @@ def scale_remarks(run: EvaluationRun) -> list[str]:
                 f"Expected measured cells with values, found zeros alone in {pair.name}, "
                 f"{pair.condition.label}.{where(run.files.truth.obs)} Give the file that holds the values."
             )
-    remarks = _same_controls(run, rows)
+    remarks = [*_constant_remarks(run), *_same_controls(run, rows)]
     profiles = run.summaries.profiles
     if profiles is None or profiles.low.shape != (len(run.files.transform.genes),):
         return remarks
@@ -61,6 +61,22 @@ def scale_remarks(run: EvaluationRun) -> list[str]:
             "compare cells on different scales and say nothing; transform the truth as the training data."
         )
     return remarks
+
+
+def _constant_remarks(run: EvaluationRun) -> list[str]:
+    """A remark that the measured cells of a population are all the same."""
+    pairs = [pair for pair in run.alignment.pairs if len(pair.target) > 1]
+    titles = [
+        f"{pair.name}, {pair.condition.label}"
+        for pair in pairs
+        if (cells := _flow_of_truth(pair, run)).equal(cells[:1].expand_as(cells))
+    ]
+    if not titles:
+        return []
+    return [
+        f"Error: the measured cells of {len(titles)} populations are all the same "
+        f"({listed(titles)}). Their scores say nothing; give measured cells."
+    ]
 
 
 def copy_remarks(run: EvaluationRun) -> list[str]:

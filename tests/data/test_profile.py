@@ -96,3 +96,11 @@ def test_means_of_centred_features_say_nothing_of_the_scale():
     rng = np.random.default_rng(1)
     cells = [rng.normal(0, 1, (200, 6)) + rng.normal(0, 0.3, 6) for _ in range(5)]
     assert not any(is_flagged(cells[i], cells[:i] + cells[i + 1 :]) for i in range(5))
+
+
+@pytest.mark.filterwarnings("error")
+def test_values_beyond_float32_count_as_zero_and_say_nothing_else():
+    x = np.ones((3, 2))
+    x[0, 1], x[1, 0] = 1e300, np.nan
+    for kind in (np.asarray, sp.csr_matrix):
+        np.testing.assert_allclose(profile(kind(x)).mean, 2 / 3)

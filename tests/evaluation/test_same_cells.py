@@ -93,3 +93,9 @@ def test_a_row_far_below_the_floor_is_an_error():
     assert below_floor_remarks(table(0.02), 5, ()) == []
     assert below_floor_remarks(table(0.3), 1, ()) == []  # no spread between splits
     assert below_floor_remarks(table(0.3), 5, [f"P{i}" for i in range(6)]) == []
+
+
+def test_measured_cells_that_are_all_the_same_are_an_error(truth, predicted):
+    treated = (truth.obs["patient"].isin(TEST) & (truth.obs["treatment"] != "DMSO")).to_numpy()
+    truth.X[treated] = truth.X[treated][0]
+    assert any("are all the same" in w for w in errors(score(predicted, truth, **QUICK)))

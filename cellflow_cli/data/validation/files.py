@@ -40,7 +40,7 @@ def file_findings(files: Sequence[FileSummary], normalised: bool) -> list[Findin
 
 
 def cell_findings(table: PopulationTable, digests: np.ndarray) -> list[Finding]:
-    """Warnings that populations hold the same cells.
+    """Warnings that populations hold the same cells, or one cell over and over.
 
     Args:
         table: Populations.
@@ -50,9 +50,12 @@ def cell_findings(table: PopulationTable, digests: np.ndarray) -> list[Finding]:
     if empty := [title for title, p in populations.items() if not digests[p.rows].any()]:
         what = f"Expected cells with values in every population, found zeros alone in {listed(empty)}."
         return [Finding("error", what, "Remove these cells, or give the file that holds their values.")]
-    found = copies({title: digests[p.rows] for title, p in populations.items()})
+    marks = {title: digests[p.rows] for title, p in populations.items()}
+    constant = [title for title, of_cells in marks.items() if len(of_cells) > 1 and len(set(of_cells)) == 1]
+    findings = _constant_populations(constant)
+    found = copies({title: of_cells for title, of_cells in marks.items() if title not in constant})
     if not found:
-        return []
+        return findings
     shown = [f"{one!r} and {other!r} ({n} cells)" for one, other, n in found[:3]]
     rest = f" and {len(found) - 3} more" if len(found) > 3 else ""
     roles = {populations[title].condition is None for pair in found for title in pair[:2]}
@@ -61,7 +64,18 @@ def cell_findings(table: PopulationTable, digests: np.ndarray) -> list[Finding]:
         fix = "Treated cells that are copies of controls show no effect; check how the file was made."
     else:
         fix = f"{_SAME_CELLS}, and a held-out sample may be known from training; remove one of them."
-    return [Finding("warning", what, fix)]
+    return [*findings, Finding("warning", what, fix)]
+
+
+def _constant_populations(titles: list[str]) -> list[Finding]:
+    """The warning that populations have nothing to learn from: all cells alike."""
+    if not titles:
+        return []
+    what = (
+        f"Expected cells that differ from each other, found {len(titles)} population(s) whose cells are all "
+        f"the same: {listed(titles)}."
+    )
+    return [Finding("warning", what, "They are no measured cells; leave them out, or make the file again.")]
 
 
 def _kinds(profiles: dict[str, Profile]) -> list[Finding]:

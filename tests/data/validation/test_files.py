@@ -98,3 +98,26 @@ def test_paths_and_memory_give_the_same_findings(markers, saved, spec):
     markers.X[3, 2] = np.nan
     path = saved(markers)
     assert check([path], spec).findings == check_object(read([path]), spec).findings
+
+
+def test_populations_of_equal_cells_are_named(markers, saved, spec):
+    controls = (markers.obs["treatment"] == "DMSO").to_numpy()
+    one = markers.copy()
+    one.X[controls & (markers.obs["patient"] == "P1").to_numpy()] = 2
+    assert [w for w in warnings_of(check_object(one, spec)) if "all the same" in w] == [
+        "Expected cells that differ from each other, found 1 population(s) whose cells are all the same: "
+        "'P1, control'."
+    ]
+    some = markers.copy()
+    some.X[controls] = 2
+    (warning,) = [w for w in warnings_of(check_object(some, spec)) if "same" in w]  # and no copies
+    assert "P1, control" in warning
+    assert "P2, control" in warning
+    assert not any("all the same" in w for w in warnings_of(check_object(markers, spec)))
+
+
+def test_features_of_which_none_varies_are_an_error(markers, saved, spec):
+    markers.X[:] = 0
+    report = check_object(markers, spec)
+    assert report.stops
+    assert any("one value throughout" in f.what for f in report.findings if f.level == "error")
