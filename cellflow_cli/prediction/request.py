@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from cellflow_cli.data.spelling import canonical
 from cellflow_cli.errors import ConfigError
 
-MAX_SEED = 2**63 - 1
-"""Seeds are stored in 64 bits."""
-MAX_CHUNK = 2**31
-"""More cells at a time than any file has."""
-
 if TYPE_CHECKING:
     import pandas as pd
+
+MAX_SEED = 2**63 - 1
+"""Seeds are stored in 64 bits."""
+MAX_CHUNK = 10**9
+"""More cells at a time than any machine has room for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +103,14 @@ class PredictionRequest:
     )  # fmt: skip
     seed: int = field(
         default=0,
-        metadata={"help": "Seed of the context subsamples.", "min": 0, "max": 2**63 - 1, "panel": "Compute"},
+        metadata={"help": "Seed of the context subsamples.", "min": 0, "max": MAX_SEED, "panel": "Compute"},
     )
     chunk: int = field(
         default=8192,
         metadata={
             "help": "Cells transported at a time; bounds memory.",
             "min": 1,
-            "max": 10**9,
+            "max": MAX_CHUNK,
             "panel": "Compute",
         },
     )
@@ -124,8 +124,8 @@ class PredictionRequest:
     )
 
     def __post_init__(self) -> None:
-        if not -MAX_SEED <= self.seed <= MAX_SEED:
-            raise ConfigError(f"Expected `seed` of at most 63 bits, found {self.seed} (`--seed`).")
-        object.__setattr__(self, "chunk", min(self.chunk, MAX_CHUNK))
+        for name, low, high in (("seed", 0, MAX_SEED), ("chunk", 1, MAX_CHUNK)):
+            if not low <= (found := getattr(self, name)) <= high:
+                raise ConfigError(f"Expected `{name}` from {low} to {high}, found {found} (`--{name}`).")
         given = (self.control,) if isinstance(self.control, str) else self.control
         object.__setattr__(self, "control", tuple(canonical(label) for label in given))

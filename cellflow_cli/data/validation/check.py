@@ -140,9 +140,10 @@ def _whole(
     if table is None or split is None:
         return _report(findings, file_overview(files, spec.features))
     digests = np.concatenate([part.digests for part in files])
-    if len(digests) == len(layout.obs) and any(part.names for part in files):
-        findings += cell_findings(table, digests)
-    findings += _space_findings(files, spec, table, split)
+    if n_varying(files):  # else it is said of all features at once
+        if len(digests) == len(layout.obs):
+            findings += cell_findings(table, digests)
+        findings += _space_findings(files, spec, table, split)
     rows = tuple(population_row(p, split) for p in (*table.controls, *table.treated))
     overview = {**file_overview(files, spec.features), **population_overview(table, split)}
     return _report(findings, overview, rows)

@@ -100,7 +100,7 @@ def _constant_findings(files: Sequence[FileSummary], names: Sequence[str]) -> li
     if not constant:
         return []
     if len(constant) == len(names):
-        what = f"Expected features that vary, found one value throughout in all {len(names)}."
+        what = f"Expected features that vary, found one value throughout in all {len(names)}: nothing varies."
         return [Finding("error", what, "Choose other features, or make the file again from its source.")]
     what = f"{len(constant)} of {len(names)} features are constant: {listed(constant)}."
     return [Finding("warning", what, "They carry no information; remove them if they are not needed.")]
