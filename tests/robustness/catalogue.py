@@ -38,8 +38,8 @@ def all_cases() -> tuple[Case, ...]:
 
 
 QUICK = {
-    "columns": 8, "labels": 9, "matrices": 14, "files": 12, "scale": 7, "features": 8, "options": 12, "outputs": 8,
-    "predictions": 8,
+    "columns": 6, "labels": 6, "matrices": 11, "files": 9, "scale": 5, "features": 6, "options": 8, "outputs": 6,
+    "predictions": 6,
 }  # fmt: skip
 """How many cases of each kind are run always."""
 ALWAYS = (
