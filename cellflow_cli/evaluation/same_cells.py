@@ -111,8 +111,8 @@ def below_floor_remarks(table: pd.DataFrame, splits: int, seen: Sequence[str]) -
 
     Z = sum_c (floor_c - value_c) / (sum_c sd_c^2 (1 + 1/s))^1/2, over conditions c, with the standard
     deviation of the floor between its s splits; of unbiased distances, where an equal distribution is zero on
-    average. In single conditions, with five splits, honest predictors had at most 2.8; the limit of 6 leaves room
-    and is not calibrated on whole evaluations.
+    average. In single conditions, with five splits, honest predictors had at most 2.8; the limit of 6 leaves
+    room and is not calibrated on whole evaluations.
 
     Args:
         table: Scores, with `se` of the floor.
