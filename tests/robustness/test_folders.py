@@ -19,7 +19,7 @@ def failures(verdicts: list[Verdict], record_property) -> list[str]:
 
 
 def test_folders_that_stand_for_the_rest(sound: Sound, record_property):
-    chosen = tampered(sound.folder / "model")[::16]
+    chosen = tampered(sound.folder / "model")[::20]
     assert len(chosen) >= 50
     assert not (bad := failures([run_tampered(case, sound) for case in chosen], record_property)), "\n".join(
         bad
