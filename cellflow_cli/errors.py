@@ -16,7 +16,11 @@ expected, what was found, where, and what to do.
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
+
+HDF5_DISK = re.compile(r"errno = (\d+), error message = '([^']*)'")
+"""Number and text of the cause, in what HDF5 says of a disk that takes no more."""
 
 
 class CellflowError(Exception):

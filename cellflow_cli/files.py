@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from cellflow_cli.errors import OutputError, listed
+from cellflow_cli.errors import HDF5_DISK, OutputError, listed
 from cellflow_cli.leftovers import absolute, aside, exchange, remove, rename_new, sibling, sweep
 
 CLOSED = ("SHA256SUMS", ".zgroup", ".zattrs", "zarr.json")
@@ -264,8 +264,10 @@ def _check_replaceable(path: Path, force: bool, holds: Collection[str] | None) -
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
+    of_hdf5 = HDF5_DISK.search(str(error))
+    reason = of_hdf5[2] if of_hdf5 else error.strerror or error
     return OutputError(
-        f"Expected to be able to write `{path}`, found: {error.strerror or error}. "
+        f"Expected to be able to write `{path}`, found: {reason}. "
         "Nothing was left behind. Choose another `--output`, or make room and permissions there."
     )
 

@@ -353,3 +353,16 @@ def test_links_and_devices(tmp_path, folder):
         (temporary / "config.json").write_text("new")
     assert (folder / "config.json").read_text() == "new"  # where the link leads
     assert (tmp_path / "link").is_symlink()
+
+
+def test_what_hdf5_says_of_a_disk_is_told_in_its_own_words(tmp_path):
+    said = "Unable to extend file (errno = 28, error message = 'No space left on device', buf = 0x5)"
+
+    def write():
+        with replaced_file(tmp_path / "cells.h5ad", force=False) as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(said)
+
+    with pytest.raises(OutputError, match=r"write `.*cells.h5ad`, found: No space left on device\. Nothing"):
+        write()
+    assert list(tmp_path.iterdir()) == []

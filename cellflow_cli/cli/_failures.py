@@ -1,12 +1,16 @@
 """Memory, disk or depth that ran out, as errors that say what to do in the command that was typed."""
 
-import re
 from collections.abc import Collection
 
-from cellflow_cli.errors import CellflowError, DataError, NumericalError, OutputError, is_out_of_memory
+from cellflow_cli.errors import (
+    HDF5_DISK,
+    CellflowError,
+    DataError,
+    NumericalError,
+    OutputError,
+    is_out_of_memory,
+)
 
-_HDF5_DISK = re.compile(r"errno = (\d+), error message = '([^']*)'")
-"""What HDF5 says of a disk."""
 _SAVERS = {
     "chunk": "a smaller `--chunk`",
     "features": "`--features pca:50` in place of all genes",
@@ -34,7 +38,7 @@ def explained(error: Exception, options: Collection[str]) -> CellflowError | Non
             "Expected files of a few levels, found one that is nested too deep to be read. It is damaged, "
             "or was not written by cellflow. Write it again."
         )
-    if isinstance(error, RuntimeError) and (found := _HDF5_DISK.search(str(error))):
+    if isinstance(error, RuntimeError) and (found := HDF5_DISK.search(str(error))):
         return explained(OSError(int(found[1]), found[2]), options)
     if isinstance(error, OSError):
         place = "" if error.filename is None else f" File `{error.filename}`."
@@ -47,7 +51,7 @@ def explained(error: Exception, options: Collection[str]) -> CellflowError | Non
 
 def is_full_disk(error: BaseException | None) -> bool:
     """Whether HDF5 could not write, as it says again for every part of a file that is closed."""
-    return isinstance(error, OSError | RuntimeError) and _HDF5_DISK.search(str(error)) is not None
+    return isinstance(error, OSError | RuntimeError) and HDF5_DISK.search(str(error)) is not None
 
 
 def _memory_text(error: BaseException, options: Collection[str]) -> str:
